@@ -1,0 +1,35 @@
+# Two commands: `make quickstart` and `make test`. Both make .venv and install what they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: quickstart test lint clean help
+
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/:.*##/\t/'
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(BIN)/python pyproject.toml
+	$(BIN)/pip install -q -c requirements/$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(BIN)/pip install -q -c requirements/$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt -e '.[dev]'
+	@touch $@
+
+quickstart: $(VENV)/.core   ## pretrain, evaluate, embed, export and report on the simulated planet (a few minutes)
+	$(BIN)/smarties train --config configs/quickstart.py --workdir runs/quickstart
+	$(BIN)/smarties export runs/quickstart --output runs/quickstart/weights.safetensors
+
+test: $(VENV)/.dev          ## the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/.dev          ## format, lint and types
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright
+
+clean:                      ## remove the environment and the runs
+	rm -rf $(VENV) runs

@@ -1,0 +1,16 @@
+"""The one error a user can mend."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What is wrong, where, and what would be right: the command line prints it as one line and exits 2."""
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> UserError:
+    """Returns a `UserError` for an unknown name, with the nearest known one as a suggestion."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    return UserError(f"unknown {what} {name!r}: {hint}")

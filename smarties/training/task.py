@@ -1,0 +1,44 @@
+"""What the loop trains: the Task protocol."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from smarties.typing import Array, Key, Tree
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A task ties models, losses, metrics and a batch layout together. The loop knows no other name.
+
+    Optional members the loop looks for:
+      gradients(params, batch, key) -> (grads, metrics): several objectives over parts of the parameters,
+        in place of `loss`.
+      evaluate(params, step, directory) -> {name: value}: numbers for the log; may leave arrays in `directory`.
+      flops() -> float: floating-point operations of one training step, analytic.
+    A top-level subtree "stats" of the parameters is skipped by the optimiser: `loss` returns its new value as
+    metrics["stats"].
+    """
+
+    def init(self, key: Key) -> Tree:
+        """Returns the parameters; shapes come from the configuration alone."""
+        ...
+
+    def loss(self, params: Tree, batch: Tree, key: Key) -> tuple[Array, dict[str, Array]]:
+        """Returns (scalar, metrics); pure."""
+        ...
+
+    def batches(self, split: str, rank: int, world: int, start_step: int) -> Iterable[Tree]:
+        """Returns this process's share of each global batch, from `start_step` on, as NumPy arrays.
+
+        A batch may hold more than `batch_spec` names (identifiers as strings): only what it names goes to the device.
+        """
+        ...
+
+    def batch_spec(self) -> Tree:
+        """Returns the global batch as `jax.ShapeDtypeStruct`s."""
+        ...
+
+    def data_identity(self) -> dict[str, Any]:
+        """Returns what fixes the data order; a run resumes only with the same."""
+        ...
