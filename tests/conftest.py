@@ -1,0 +1,36 @@
+"""Eight fake CPU devices, warnings as errors, strict ranks; where real data and reference outputs lie."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+
+from pathlib import Path  # noqa: E402
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from absl import flags  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+flags.FLAGS.mark_as_parsed()
+
+_SHARED = Path(__file__).parents[2] / "shared"
+
+
+def _folder(variable: str, name: str) -> Path:
+    folder = Path(os.environ.get(variable, _SHARED / name))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here; set {variable} to run this test")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real imagery."""
+    return _folder("SMARTIES_DATA", "data")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of reference inputs and outputs of the released models."""
+    return _folder("SMARTIES_GOLDEN", "golden")
