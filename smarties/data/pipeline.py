@@ -1,0 +1,236 @@
+"""Sources -> batches: grain pipelines whose order is a pure function of (seed, step).
+
+Per stream: source -> seed -> shuffle -> repeat -> [rank::world] -> batch -> [start_step:]. Because
+batches are formed before iteration starts, neither the number of workers nor a restart changes
+what a step sees.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from absl import flags
+
+from smarties import errors
+from smarties.data import sources
+from smarties.typing import Tree
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Pairs of images of one place by two sensors, with a fixed share of every batch.
+
+    Attributes:
+      source: where the examples come from.
+      first, second: sensors of the pair; they may be the same.
+      examples_per_batch: pairs in a global batch.
+      permute: pair the first image of one place with the second image of another (a control that
+        destroys what pairs have in common and nothing else).
+    """
+
+    source: sources.Source
+    first: str
+    second: str
+    examples_per_batch: int
+    permute: bool = False
+
+    def __post_init__(self):
+        for sensor in (self.first, self.second):
+            if sensor not in self.source.sensors:
+                raise errors.unknown("sensor of a stream's source", sensor, self.source.sensors)
+        if len(self.source) < 1 + self.permute:
+            raise errors.UserError(
+                f"the source of {self.first} and {self.second} has {len(self.source)} examples: "
+                f"a stream needs {1 + self.permute} or more"
+            )
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Returns pair `index`: {"first": {"image", "valid"}, "second": {...}, "id"}."""
+        one = self.source[index]
+        # Half way round: another place, and in a folder of tiles another scene.
+        other = self.source[(index + len(self) // 2) % len(self)] if self.permute else one
+        return {
+            "first": {"image": one["images"][self.first], "valid": one["valid"][self.first]},
+            "second": {"image": other["images"][self.second], "valid": other["valid"][self.second]},
+            "id": f"{one['id']}|{other['id']}" if self.permute else one["id"],
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what fixes the stream's pairs, JSON-able."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "examples_per_batch": self.examples_per_batch,
+            "permute": self.permute,
+            "source": self.source.identity(),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Name(grain.transforms.Map):
+    """Makes a tuple of batches a dict by stream name."""
+
+    names: tuple[str, ...]
+
+    def map(self, element):
+        return dict(zip(self.names, element, strict=True))
+
+
+def pair_batches(
+    streams: Mapping[str, Stream],
+    *,
+    seed: int,
+    rank: int = 0,
+    world: int = 1,
+    start_step: int = 0,
+    shuffle: bool = True,
+    workers: int = 0,
+    threads: int = 4,
+    prefetch: int = 8,
+) -> grain.IterDataset:
+    """Returns one process's batches {stream: {"first": {"image", "valid"}, "second": {...}, "id"}}.
+
+    Images are [b, H, W, C] in native dtype, valid masks [b, H, W], ids [b] strings, with b =
+    examples_per_batch / world. There is no end to them. The union over the ranks is the batch of a
+    single process, in another order.
+
+    Args:
+      streams: by name.
+      seed: of the order; every stream and every pass over a source is shuffled differently.
+      rank, world: this process and how many there are.
+      start_step: the first batch is the one of this step.
+      shuffle: False keeps the order of the sources.
+      workers: processes that read; 0 reads in this one.
+      threads: that read, in each process.
+      prefetch: batches made ahead, in each process.
+
+    Raises:
+      UserError: no streams, or a share that `world` does not divide.
+    """
+    if not streams:
+        raise errors.UserError("no streams: a batch needs one or more pair streams")
+    parts = []
+    for name, stream in sorted(streams.items()):
+        _divide(name, stream.examples_per_batch, world)
+        part = grain.MapDataset.source(stream).seed(zlib.crc32(f"{seed}/{name}".encode()))
+        part = (part.shuffle() if shuffle else part).repeat()[rank::world]
+        part = part.batch(stream.examples_per_batch // world, drop_remainder=True)
+        parts.append(part[start_step:])
+    # A slice of an endless dataset has a length that depends on the slice; a zip wants one length.
+    length = min(map(len, parts))
+    batches = grain.experimental.ZipMapDataset([part[:length] for part in parts])
+    return _iterate(batches.map(_Name(tuple(sorted(streams)))), workers, threads, prefetch)
+
+
+def batch_spec(streams: Mapping[str, Stream]) -> Tree:
+    """Returns the global batch of `pair_batches` as `jax.ShapeDtypeStruct`s, without the ids."""
+    spec = {}
+    for name, stream in sorted(streams.items()):
+        pair = {key: part for key, part in stream[0].items() if key != "id"}
+        b = stream.examples_per_batch
+        spec[name] = jax.tree.map(
+            lambda x, b=b: jax.ShapeDtypeStruct((b, *np.shape(x)), np.asarray(x).dtype), pair
+        )
+    return spec
+
+
+def shares(batch_size: int, weights: Mapping[str, float], world: int = 1) -> dict[str, int]:
+    """Returns how many examples of a global batch each stream gets; they sum to `batch_size`.
+
+    Largest remainders get what rounding leaves; so the counts do not depend on `world`, which must
+    divide them.
+
+    Raises:
+      UserError: a share that is not positive, rounds to nothing, or is not divisible by `world`.
+    """
+    if not weights:
+        raise errors.UserError("no streams: a batch needs one or more pair streams")
+    for name, weight in weights.items():
+        if not weight > 0 or not np.isfinite(weight):
+            raise errors.UserError(f"stream {name!r} has share {weight}: a share is positive")
+    total = sum(weights.values())
+    exact = {name: batch_size * weight / total for name, weight in weights.items()}
+    counts = {name: int(value + 1e-9) for name, value in exact.items()}
+    order = sorted(weights, key=lambda name: (counts[name] - exact[name], name))
+    for name in order[: batch_size - sum(counts.values())]:
+        counts[name] += 1
+    for name, count in counts.items():
+        if count == 0:
+            raise errors.UserError(
+                f"stream {name!r} with share {weights[name]} gets nothing of a batch of "
+                f"{batch_size}: raise the batch size or the share"
+            )
+        _divide(name, count, world)
+    return counts
+
+
+def sequential(
+    source: sources.Source,
+    indices: Sequence[int] | None = None,
+    batch: int = 32,
+    *,
+    threads: int = 4,
+    prefetch: int = 8,
+) -> Iterator[tuple[Tree, int]]:
+    """Yields (batch of whole examples, how many of them count), in order, once.
+
+    The last batch is filled up with repetitions of its last example, so that all have one shape.
+
+    Args:
+      source: of the examples.
+      indices: which, in this order; None for all.
+      batch: examples in a batch.
+      threads: that read.
+      prefetch: batches made ahead.
+    """
+    chosen = list(range(len(source)) if indices is None else map(int, indices))
+    if not chosen:
+        return
+    filled = chosen + chosen[-1:] * (-len(chosen) % batch)
+    examples = grain.MapDataset.source(_Chosen(source, tuple(filled))).batch(batch)
+    for k, element in enumerate(_iterate(examples, 0, threads, prefetch)):
+        yield element, min(batch, len(chosen) - k * batch)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chosen:
+    """The examples of a source at some indices."""
+
+    source: sources.Source
+    indices: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> sources.Example:
+        return self.source[self.indices[index]]
+
+
+def _divide(name: str, count: int, world: int) -> None:
+    if count % world:
+        raise errors.UserError(
+            f"stream {name!r} has {count} pairs in a batch: "
+            f"the {world} processes that share it must divide that number"
+        )
+
+
+def _iterate(
+    dataset: grain.MapDataset, workers: int, threads: int, prefetch: int
+) -> grain.IterDataset:
+    """Returns the dataset iterated with read-ahead; the order is that of the dataset."""
+    if not flags.FLAGS.is_parsed():  # grain's readers and workers look up flags
+        flags.FLAGS.mark_as_parsed()
+    batches = dataset.to_iter_dataset(
+        grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch if threads else 0)
+    )
+    if workers:
+        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+        batches = batches.mp_prefetch(options)
+    return batches
