@@ -1,7 +1,7 @@
 """What a band, a sensor and a spectrum are: frozen, hashable values without arrays.
 
-Optical and thermal bands are placed by wavelength (nm), radar bands by frequency (GHz) and polarisation.
-A radar band never carries a wavelength.
+Optical and thermal bands are placed by wavelength (nm), radar bands by frequency (GHz) and
+polarisation. A radar band never carries a wavelength.
 """
 
 import dataclasses
@@ -106,7 +106,8 @@ class Range:
 
     Attributes:
       name: e.g. "red_edge_1".
-      interval: (low, high) in nm as published; for radar the published pseudo-wavelengths, used by rule `released` only.
+      interval: (low, high) in nm as published; for radar the published pseudo-wavelengths, used
+        by rule `released` only.
       polarization: of a radar range, else None.
       frequency: GHz of a radar range, else None.
     """

@@ -1,4 +1,4 @@
-"""Whether a described band can exist: every error names the file, the band and what would be right."""
+"""Whether a described band can exist; every error names the file, the band and what is right."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ def band(entry: Mapping[str, Any], where: str) -> None:
     """Returns nothing if the band of `entry`, named `where` in errors, is possible.
 
     Raises:
-      UserError: no number where one is due, impossible wavelength or frequency, statistics that cannot be, or an
-        unknown dtype, unit or polarisation.
+      UserError: no number where one is due, impossible wavelength or frequency, statistics that
+        cannot be, or an unknown dtype, unit or polarisation.
     """
     _numbers(entry, where)
     if entry.get("frequency") is not None or entry.get("polarization") is not None:
@@ -43,7 +43,9 @@ def distinct(names: Sequence[str], where: str) -> None:
     """
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"band {name} in {where} appears {names.count(name)} times: names must differ")
+            raise UserError(
+                f"band {name} in {where} appears {names.count(name)} times: names must differ"
+            )
 
 
 def _is_number(value: Any) -> bool:
@@ -56,7 +58,9 @@ def _numbers(entry: Mapping[str, Any], where: str) -> None:
         if value is None:
             continue
         if not _is_number(value):
-            raise UserError(f"{where}: {key} is {value!r}, not a number (YAML reads 1.0e-4, not 1e-4)")
+            raise UserError(
+                f"{where}: {key} is {value!r}, not a number (YAML reads 1.0e-4, not 1e-4)"
+            )
         if not math.isfinite(value) and key != "nodata":
             raise UserError(f"{where}: {key} is {value}, not a finite number")
     clip = entry.get("clip", (0, 1))
@@ -72,17 +76,21 @@ def _optical(entry: Mapping[str, Any], where: str) -> None:
         )
     low, high = WAVELENGTH_NM
     if not low <= center <= high:
-        raise UserError(f"{where}: center {center:g} nm is impossible, must be {low:g} to {high:g} nm")
+        raise UserError(
+            f"{where}: center {center:g} nm is impossible, must be {low:g} to {high:g} nm"
+        )
     if not 0 < fwhm <= center:
         raise UserError(
-            f"{where}: fwhm {fwhm:g} nm is impossible, must be above 0 and at most the center, {center:g} nm"
+            f"{where}: fwhm {fwhm:g} nm is impossible, "
+            f"must be above 0 and at most the center, {center:g} nm"
         )
 
 
 def _radar(entry: Mapping[str, Any], where: str) -> None:
     if entry.get("center") is not None or entry.get("fwhm") is not None:
         raise UserError(
-            f"{where} has both a wavelength and a frequency: radar bands carry frequency and polarization only"
+            f"{where} has both a wavelength and a frequency: "
+            "radar bands carry frequency and polarization only"
         )
     frequency, (low, high) = entry.get("frequency"), FREQUENCY_GHZ
     if frequency is None or not low <= frequency <= high:

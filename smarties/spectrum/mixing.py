@@ -1,11 +1,13 @@
 """Mixing matrices: how the bands of a sensor are made of the learned ranges of a spectrum.
 
-M [C, K], rows sum to one. A band that is one of the K ranges gets a one-hot row; any other is interpolated:
+M [C, K], rows sum to one. A band that is one of the K ranges gets a one-hot row; any other is
+interpolated:
 
-  linear    between the neighbouring centres of its own domain, in wavelength (outermost range beyond the ends)
+  linear    between the neighbouring centres of its own domain, in wavelength; beyond the ends the
+            outermost range
   log       the same in log wavelength
-  released  as the public weights do: an aggregated range weighs its parts by |c - c_i|, so the FARTHER part
-            weighs more, and neighbours are taken over the whole axis, radar included
+  released  as the public weights do: an aggregated range weighs its parts by |c - c_i|, so the
+            FARTHER part weighs more, and neighbours are taken over the whole axis, radar included
 """
 
 from typing import Literal
@@ -28,6 +30,14 @@ def mixing(spectrum: Spectrum, sensor: Sensor, rule: Rule = "linear") -> np.ndar
     if rule not in RULES:
         raise unknown("mixing rule", rule, RULES)
     return np.stack([_row(spectrum, sensor.name, band, rule) for band in sensor.bands])
+
+
+def words(spectrum: Spectrum, row: np.ndarray) -> str:
+    """Returns a row [K] of a mixing matrix in words, e.g. "0.21 aerosol + 0.79 blue_1"."""
+    parts = [(w, r.name) for w, r in zip(row, spectrum.ranges, strict=True) if w > 0]
+    if len(parts) == 1:
+        return parts[0][1]
+    return " + ".join(f"{weight:.2g} {name}" for weight, name in parts)
 
 
 def _row(spectrum: Spectrum, sensor: str, band: Band, rule: Rule) -> np.ndarray:
@@ -53,8 +63,8 @@ def _one_hot(i: int, k: int) -> np.ndarray:
 
 def _missing(spectrum: Spectrum, sensor: str, band: Band) -> UserError:
     return UserError(
-        f"band {band.name} of {sensor} is {band.domain} and {spectrum.name} has no such range to make it of: "
-        "leave it out with bands=..., or choose rule 'released'"
+        f"band {band.name} of {sensor} is {band.domain} and {spectrum.name} has no such range to "
+        "make it of: leave it out with bands=..., or choose rule 'released'"
     )
 
 
@@ -72,10 +82,12 @@ def _interpolated(spectrum: Spectrum, sensor: str, band: Band, parts, scale) -> 
 
 
 def _radar(spectrum: Spectrum, sensor: str, band: Band) -> np.ndarray:
-    """A radar band is the range of its polarisation, or of its kind (co- or cross-polarised)."""
+    """Returns the range of the band's polarisation, or of its kind (co- or cross-polarised)."""
     at = [i for i, r in enumerate(spectrum.ranges) if r.domain == "microwave"]
     same = [i for i in at if spectrum.ranges[i].polarization == band.polarization]
-    kind = [i for i in at if _is_cross(spectrum.ranges[i].polarization) == _is_cross(band.polarization)]
+    kind = [
+        i for i in at if _is_cross(spectrum.ranges[i].polarization) == _is_cross(band.polarization)
+    ]
     if not (same or kind):
         raise _missing(spectrum, sensor, band)
     return _one_hot((same or kind)[0], len(spectrum))
@@ -86,7 +98,7 @@ def _is_cross(polarization: str | None) -> bool:
 
 
 def _released(spectrum: Spectrum, sensor: str, band: Band, aggregate) -> np.ndarray:
-    """[smarties release, SpectrumRangeProjectionAvg] w_i = |c - c_i| / sum_j |c - c_j| over the two parts."""
+    """Returns w_i = |c - c_i| / sum_j |c - c_j| over the two parts, [SpectrumRangeProjectionAvg]."""
     if aggregate is None and band.domain == "microwave":
         return _radar(spectrum, sensor, band)
     index = {r.name: i for i, r in enumerate(spectrum.ranges)}

@@ -1,12 +1,15 @@
 """Sensors and spectra by name, from YAML: the package's own, or a user's file.
 
-A sensor file holds `name`, `title`, `source` and `bands`, each a mapping with the attributes of `bands.Band`, and to
-keep it short:
+A sensor file holds `name`, `title`, `source` and `bands`, each a mapping with the attributes of
+`bands.Band`, and to keep it short:
 
   defaults    attributes of every band, unless the band has its own
-  extends     a registered sensor; a band of the same name starts from its attributes, and no `bands` means all of them
-  statistics  a text saying where clip, mean and std come from, or {from: sensor} to take them over (`statistics.py`)
-  grid        in place of a band: {name: "B{:03d}", first: 1, count: 91, center: [418.2, 993.3]}, evenly spaced (nm)
+  extends     a registered sensor; a band of the same name starts from its attributes, and no
+              `bands` means all of them
+  statistics  a text saying where clip, mean and std come from, or {from: sensor} to take them over
+              (`statistics.py`)
+  series      in place of name: {series: "B{:03d}", first: 1, center: [418.42, 424.04], fwhm: 8.1},
+              one band for every centre
 """
 
 import dataclasses
@@ -16,7 +19,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from smarties.errors import UserError, unknown
@@ -25,7 +27,7 @@ from smarties.spectrum.bands import Aggregate, Band, Range, Sensor, Spectrum
 
 _HERE = resources.files("smarties.spectrum")
 _SENSOR_KEYS = ("name", "title", "source", "bands", "defaults", "extends")
-_GRID_KEYS = ("name", "first", "count", "center")
+_SERIES_KEYS = ("series", "first", "center")
 _BAND_KEYS = tuple(f.name for f in dataclasses.fields(Band))
 
 
@@ -38,7 +40,8 @@ def sensor(name: str | Path | Sensor) -> Sensor:
     """Returns a sensor: itself, by its registered name, or read from a YAML file.
 
     Raises:
-      UserError: unknown name (with a suggestion), missing file, or a file that describes no possible sensor.
+      UserError: unknown name (with a suggestion), missing file, or a file that describes no
+        possible sensor.
     """
     if isinstance(name, Sensor):
         return name
@@ -125,22 +128,23 @@ def _read(file) -> dict[str, Any]:
 
 
 def _expanded(item: Any, where: str) -> Iterator[Mapping[str, Any]]:
-    """Yields the band entries of one item of `bands`: itself, or every point of a grid."""
-    if not (isinstance(item, Mapping) and "grid" in item):
+    """Yields the band entries of one item of `bands`: itself, or every member of a series."""
+    if not (isinstance(item, Mapping) and "series" in item):
         yield item
         return
-    rest = {key: value for key, value in item.items() if key != "grid"}
-    grid = item["grid"]
-    _keys(grid, _GRID_KEYS, f"grid in {where}")
+    pattern, first, centers = item["series"], item.get("first", 1), item.get("center")
+    rest = {key: value for key, value in item.items() if key not in _SERIES_KEYS}
+    if not (isinstance(centers, list) and isinstance(first, int) and "{" in str(pattern)):
+        example = '{series: "B{:03d}", first: 1, center: [418.42, 424.04], fwhm: 8.1}'
+        raise UserError(f"{where}: a series of bands is written {example}")
     try:
-        first, count, (low, high) = int(grid["first"]), int(grid["count"]), grid["center"]
-        centers = np.linspace(float(low), float(high), count)
-        names = [grid["name"].format(first + i) for i in range(count)]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        example = '{name: "B{:03d}", first: 1, count: 91, center: [418.2, 993.3]}'
-        raise UserError(f"{where}: a grid is {example}, not {grid}") from error
+        names = [str(pattern).format(first + i) for i in range(len(centers))]
+    except (KeyError, IndexError, ValueError) as error:
+        raise UserError(
+            f"{where}: series {pattern!r} must hold one number, as B{{:03d}}"
+        ) from error
     for name, center in zip(names, centers, strict=True):
-        yield {"name": name, "center": round(float(center), 2), **rest}
+        yield {"name": name, "center": center, **rest}
 
 
 def _band(own: Any, defaults: Mapping, inherited: Mapping[str, Mapping], where: str) -> Band:
@@ -168,7 +172,9 @@ def _band(own: Any, defaults: Mapping, inherited: Mapping[str, Mapping], where: 
 
 def _keys(entry: Any, known: tuple[str, ...], where: str) -> None:
     if not isinstance(entry, Mapping):
-        raise UserError(f"the {where} is {type(entry).__name__}, must be a mapping of keys to values")
+        raise UserError(
+            f"the {where} is {type(entry).__name__}, must be a mapping of keys to values"
+        )
     for key in entry:
         if key not in known:
             raise unknown(f"key of the {where}", key, known)

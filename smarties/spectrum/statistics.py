@@ -1,4 +1,4 @@
-"""Statistics for a sensor nobody has measured: those of a reference sensor, moved to its bands and stored numbers."""
+"""Statistics for a sensor nobody has measured: those of another, moved to its bands and numbers."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from smarties.spectrum.bands import Band, Sensor
 def borrowed(band: Band, reference: Sensor, where: str) -> dict[str, Any]:
     """Returns clip, mean, std and statistics (their provenance) of `band`, taken from `reference`.
 
-    Clip limits are turned into physical values, interpolated over wavelength, and turned into the stored numbers of
-    `band`; mean and std are free of units and interpolated as they are. Beyond the outermost reference band its values
-    hold. A radar band takes those of the same polarisation.
+    Clip limits are turned into physical values, interpolated over wavelength, and turned into the
+    stored numbers of `band`; mean and std are free of units and interpolated as they are. Beyond
+    the outermost reference band its values hold. A radar band takes those of its polarisation.
 
     Raises:
       UserError: the reference has no band of the same unit and domain (or polarisation).
@@ -30,7 +30,8 @@ def borrowed(band: Band, reference: Sensor, where: str) -> dict[str, Any]:
             "name another sensor, or give clip, mean and std"
         )
     alike.sort(key=lambda b: b.center or 0)
-    low, high, mean, std = (_at(band, alike, values) for values in zip(*map(_physical, alike)))
+    columns = zip(*map(_physical, alike), strict=True)
+    low, high, mean, std = (_at(band, alike, values) for values in columns)
     clip = sorted((value - band.offset) / band.scale for value in (low, high))
     return {
         "clip": tuple(clip),
