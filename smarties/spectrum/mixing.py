@@ -37,7 +37,8 @@ def words(spectrum: Spectrum, row: np.ndarray) -> str:
     parts = [(w, r.name) for w, r in zip(row, spectrum.ranges, strict=True) if w > 0]
     if len(parts) == 1:
         return parts[0][1]
-    return " + ".join(f"{weight:.2g} {name}" for weight, name in parts)
+    exact = any(weight > 0.995 for weight, _ in parts)  # lest a share of almost all read as 1
+    return " + ".join(f"{weight:.{5 if exact else 2}f} {name}" for weight, name in parts)
 
 
 def _row(spectrum: Spectrum, sensor: str, band: Band, rule: Rule) -> np.ndarray:
@@ -98,7 +99,7 @@ def _is_cross(polarization: str | None) -> bool:
 
 
 def _released(spectrum: Spectrum, sensor: str, band: Band, aggregate) -> np.ndarray:
-    """Returns w_i = |c - c_i| / sum_j |c - c_j| over the two parts, [SpectrumRangeProjectionAvg]."""
+    """Returns w_i = |c - c_i| / sum_j |c - c_j|, as the release's SpectrumRangeProjectionAvg."""
     if aggregate is None and band.domain == "microwave":
         return _radar(spectrum, sensor, band)
     index = {r.name: i for i, r in enumerate(spectrum.ranges)}
@@ -110,7 +111,7 @@ def _released(spectrum: Spectrum, sensor: str, band: Band, aggregate) -> np.ndar
     return row
 
 
-def _neighbours(spectrum: Spectrum, center: float) -> list[int]:
+def _neighbours(spectrum: Spectrum, center) -> list[int]:
     order = sorted(range(len(spectrum)), key=lambda i: spectrum.ranges[i].center)
     below = [i for i in order if spectrum.ranges[i].center <= center]
     above = [i for i in order if spectrum.ranges[i].center >= center]
