@@ -1,0 +1,1 @@
+"""A simulated planet: places with land cover, season, climate and species, seen by any sensor."""

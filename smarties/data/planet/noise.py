@@ -1,0 +1,108 @@
+"""Random fields on the ground: smooth value noise in metres, and fields over the globe."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+_STREAMS = {"place": 0, "layout": 1, "texture": 2, "life": 3}
+
+
+def generator(seed: int, index: int, stream: str | int) -> np.random.Generator:
+    """Returns the generator of one place and purpose: a counter-based stream of its own."""
+    number = _STREAMS[stream] if isinstance(stream, str) else stream
+    return np.random.Generator(np.random.Philox(key=[seed, index], counter=[0, 0, 0, number]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Square raster of `pixels` per side over `ground` metres per side, row 0 in the north."""
+
+    pixels: int
+    ground: float
+
+    @property
+    def step(self) -> float:
+        return self.ground / self.pixels
+
+    @functools.cached_property
+    def east(self) -> np.ndarray:
+        """Metres east of the centre, float32 [1, pixels]."""
+        line = (np.arange(self.pixels, dtype=np.float32) + 0.5) * self.step - self.ground / 2
+        return line[None].astype(np.float32)
+
+    @functools.cached_property
+    def north(self) -> np.ndarray:
+        """Metres north of the centre, float32 [pixels, 1]."""
+        return -self.east.T
+
+    def turned(self, angle: float) -> tuple[np.ndarray, np.ndarray]:
+        """Returns coordinates along and across a direction (radians from east), each [H, W]."""
+        c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        return self.east * c + self.north * s, self.north * c - self.east * s
+
+
+@functools.lru_cache(maxsize=64)
+def grid(pixels: int, ground: float) -> Grid:
+    """Returns the raster, one object per size, so that its coordinates are computed once."""
+    return Grid(pixels, ground)
+
+
+@functools.lru_cache(maxsize=256)
+def _spline(pixels: int, ground: float, wavelength: float) -> np.ndarray:
+    """Returns cubic B-spline weights [pixels, knots], scaled so that white knots give variance 1."""
+    at = (np.arange(pixels) + 0.5) * ground / pixels / wavelength
+    cell = np.floor(at).astype(int)
+    f = at - cell
+    taps = np.stack(
+        [(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=1
+    )
+    weights = np.zeros((pixels, int(ground / wavelength) + 4))
+    np.put_along_axis(weights, cell[:, None] + np.arange(4), taps / 6, axis=1)
+    return (weights / np.sqrt(151 / 315)).astype(np.float32)
+
+
+def fields(
+    rng: np.random.Generator, grid: Grid, wavelengths: tuple[float, ...], count: int, decay: float
+) -> np.ndarray:
+    """Returns `count` fields [count, H, W], a sum of octaves of about unit total variance.
+
+    Args:
+      wavelengths: of the octaves, m, coarse to fine; those under two pixels are left out.
+      decay: amplitude of each octave relative to the one before.
+    """
+    total: np.ndarray | None = None
+    power = sum(decay ** (2 * i) for i in range(len(wavelengths)))
+    for i, wavelength in enumerate(wavelengths):
+        if wavelength < 2 * grid.step and total is not None:
+            break
+        weights = _spline(grid.pixels, grid.ground, wavelength)
+        knots = rng.standard_normal((count, weights.shape[1], weights.shape[1]), np.float32)
+        knots *= np.float32(decay**i / power**0.5)
+        octave = np.matmul(np.matmul(weights, knots), weights.T)
+        total = octave if total is None else np.add(total, octave, out=total)
+    assert total is not None
+    return total
+
+
+@functools.lru_cache(maxsize=16)
+def _waves(seed: int, count: int, waves: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    rng = generator(seed, 2**63, "place")
+    vectors = rng.standard_normal((3, count * waves)) * np.tile(np.geomspace(3, 12, waves), count)
+    return vectors, rng.uniform(0, 2 * np.pi, (count, waves))
+
+
+def globe(seed: int, lon: np.ndarray, lat: np.ndarray, count: int) -> np.ndarray:
+    """Returns `count` smooth unit-variance fields of a world at [n] places (degrees): [n, count]."""
+    vectors, phases = _waves(seed, count)
+    lon, lat = np.radians(lon), np.radians(lat)
+    xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+    angle = (xyz @ vectors).reshape(len(xyz), *phases.shape) + phases
+    return np.cos(angle).sum(-1) * (2 / phases.shape[1]) ** 0.5
+
+
+def level(field: np.ndarray, share: float) -> np.float32:
+    """Returns the value that about `share` of a field [H, W] lies below."""
+    step = max(1, len(field) // 24)
+    values = np.sort(field[step // 2 :: step, step // 2 :: step], axis=None)
+    return values[min(int(share * len(values)), len(values) - 1)]
