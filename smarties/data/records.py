@@ -2,8 +2,11 @@
 
 A folder holds shards `part-00000-of-00004.array_record` and `index.json`: format version, sensors
 with all their band definitions, the fields of a record (shape, dtype, offset), counts, and the
-identity of the source. A record is the bytes of the fields at fixed, aligned offsets, then the id in
-UTF-8; the first four bytes are the CRC32 of all that follow. Reading returns views, no copies.
+identity of the source. A record is the bytes of the fields at fixed, aligned offsets, then the id
+in UTF-8; the first four bytes are the CRC32 of all that follow. Reading returns views, no copies.
+
+ArrayRecord hashes every chunk itself and checks the hash on every read, so the CRC32 is compared
+only on request: both cost as much as the read.
 """
 
 import hashlib
@@ -38,14 +41,18 @@ class Records(sources.Source):
       index: the contents of `index.json`.
     """
 
-    def __init__(self, directory: str | Path):
+    def __init__(self, directory: str | Path, *, verify: bool = False):
         """Opens a folder.
 
+        Args:
+          directory: the folder.
+          verify: compare the CRC32 of each record read, on top of ArrayRecord's own hashes.
+
         Raises:
-          UserError: no such folder, no or another index, missing or truncated shards, or a sensor whose
-            registered bands are no longer those of the records.
+          UserError: no such folder, no or another index, missing or truncated shards, or a sensor
+            whose registered bands are no longer those of the records.
         """
-        self.directory = Path(directory)
+        self.directory, self.verify = Path(directory), verify
         self.index = _read_index(self.directory)
         self.definitions = {
             name: registry.sensor_from_dict(entry, where=f"{self.directory / INDEX}")
@@ -56,8 +63,8 @@ class Records(sources.Source):
             known = registry.sensors().get(name, sensor)
             if known.names != sensor.names:
                 raise errors.UserError(
-                    f"{self.directory}: {name} was written with bands {', '.join(sensor.names)}, but "
-                    f"is registered with {', '.join(known.names)}: prepare the records again"
+                    f"{self.directory}: {name} was written with bands {', '.join(sensor.names)}, "
+                    f"but is registered with {', '.join(known.names)}: prepare the records again"
                 )
         self._shards = [shard for shard in self.index["shards"] if shard["count"]]
         for shard in self._shards:
@@ -66,7 +73,7 @@ class Records(sources.Source):
                 raise errors.UserError(f"{file}: missing: copy all files of {self.directory}")
             if file.stat().st_size != shard["bytes"]:
                 raise errors.UserError(
-                    f"{file}: truncated: {file.stat().st_size} bytes, {shard['bytes']} were written: "
+                    f"{file}: truncated: {file.stat().st_size} bytes of {shard['bytes']}: "
                     f"copy it again"
                 )
         # The counts are known, so that no shard is opened before a record of it is read.
@@ -96,7 +103,7 @@ class Records(sources.Source):
         except (ValueError, RuntimeError, OSError) as error:
             raise self._corrupt(index) from error
         view = memoryview(record)
-        if len(record) < self._size or zlib.crc32(view[4:]) != int.from_bytes(record[:4], "little"):
+        if len(record) < self._size or (self.verify and record[:4] != _checksum(view)):
             raise self._corrupt(index)
         example: dict[str, Any] = {"id": str(view[self._size :], "utf-8")}
         for path, shape, dtype, offset in self._fields:
@@ -130,8 +137,8 @@ def write(
 ) -> dict[str, Any]:
     """Returns the index of the records written: the examples of a source, in its order and dtypes.
 
-    The folder appears at once and complete, or not at all. Examples in which a sensor has no valid pixel
-    are skipped and counted.
+    The folder appears at once and complete, or not at all. Examples in which a sensor has no valid
+    pixel are skipped and counted.
 
     Args:
       source: of the examples.
@@ -141,8 +148,8 @@ def write(
       progress: wraps the iteration over examples, e.g. in a progress bar.
 
     Raises:
-      UserError: an existing or unwritable folder, examples of different shapes, numbers of another unit,
-        or no example with something valid.
+      UserError: an existing or unwritable folder, examples of different shapes, numbers of another
+        unit, or no example with something valid.
     """
     directory = Path(directory)
     _check_target(directory, overwrite)
@@ -153,8 +160,8 @@ def write(
         part.mkdir()
     except OSError as error:
         raise errors.UserError(
-            f"{directory}: cannot be written ({error.strerror}): choose a folder whose parent exists "
-            f"and is yours"
+            f"{directory}: cannot be written ({error.strerror}): choose a folder whose parent "
+            f"exists and is yours"
         ) from error
     try:
         index = _write_shards(source, part, min(shards, max(len(source), 1)), progress)
@@ -242,13 +249,17 @@ def _pack(example: sources.Example, fields: list[dict[str, Any]], size: int) -> 
     else:
         if len(found) == len(fields):
             record += example["id"].encode()
-            record[:4] = zlib.crc32(memoryview(record)[4:]).to_bytes(4, "little")
+            record[:4] = _checksum(record)
             return bytes(record)
     shapes = {"/".join(path): array.shape for path, array in found}
     raise errors.UserError(
         f"example {example['id']} has {shapes}: all examples of one folder have the same fields, "
         f"shapes and dtypes as the first"
     )
+
+
+def _checksum(record: bytearray | memoryview) -> bytes:
+    return zlib.crc32(memoryview(record)[4:]).to_bytes(4, "little")
 
 
 def _check_target(directory: Path, overwrite: bool) -> None:
@@ -258,7 +269,7 @@ def _check_target(directory: Path, overwrite: bool) -> None:
         raise errors.UserError(f"{directory} exists: choose another folder, or overwrite it")
     if not (directory / INDEX).is_file():
         raise errors.UserError(
-            f"{directory} is no folder of records: only such a folder is overwritten; choose another"
+            f"{directory} is no folder of records, and only such are overwritten: choose another"
         )
 
 
