@@ -138,6 +138,12 @@ def _from_1_0(place: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _band(fields: Mapping[str, Any], frequency, polarization) -> dict[str, Any]:
     units = {stac: unit for unit, stac in UNITS.items()}
     unit = fields.get("unit") or ""
+    center = fields.get("center_wavelength")
+    if center is not None and center > 100:
+        raise UserError(
+            f"band {fields.get('name')}: center_wavelength {center:g} is too long, "
+            "STAC counts in micrometres"
+        )
     nodata = fields.get("nodata")
     return _present(
         {
