@@ -1,7 +1,6 @@
 """What the loop trains: the Task protocol."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from smarties.typing import Array, Key, Tree
@@ -9,15 +8,22 @@ from smarties.typing import Array, Key, Tree
 
 @runtime_checkable
 class Task(Protocol):
-    """A task ties models, losses, metrics and a batch layout together. The loop knows no other name.
+    """What is learnt: ties models, losses, metrics and a batch layout together.
 
     Optional members the loop looks for:
-      gradients(params, batch, key) -> (grads, metrics): several objectives over parts of the parameters,
-        in place of `loss`.
-      evaluate(params, step, directory) -> {name: value}: numbers for the log; may leave arrays in `directory`.
+      gradients(params, batch, key) -> (grads, metrics): several objectives over parts of the
+        parameters, in place of `loss`; its metrics hold "loss".
+      evaluate(params, step, directory) -> {name: value}: numbers for the log; may leave arrays or
+        pictures in `directory`.
       flops() -> float: floating-point operations of one training step, analytic.
-    A top-level subtree "stats" of the parameters is skipped by the optimiser: `loss` returns its new value as
-    metrics["stats"].
+      examples_per_epoch() -> int: for durations in epochs.
+      metadata() -> dict, JSON-able: what a checkpoint carries beside the configuration (sensors in
+        full, the order of labels).
+      sharding_rules: as `sharding.RULES`.
+      unit: what a batch counts ("pairs"), for the progress bar.
+
+    A top-level subtree "stats" of the parameters is skipped by the optimiser: `loss` returns its
+    new value as metrics["stats"].
     """
 
     def init(self, key: Key) -> Tree:
@@ -31,7 +37,8 @@ class Task(Protocol):
     def batches(self, split: str, rank: int, world: int, start_step: int) -> Iterable[Tree]:
         """Returns this process's share of each global batch, from `start_step` on, as NumPy arrays.
 
-        A batch may hold more than `batch_spec` names (identifiers as strings): only what it names goes to the device.
+        A batch may hold more than `batch_spec` names (identifiers as strings, in leaves named "id"):
+        only what it names goes to the device.
         """
         ...
 

@@ -1,0 +1,135 @@
+"""Checkpoints on disk: the only file that knows Orbax.
+
+A checkpoint is `<directory>/<step>/`, holding `state` and the JSON `meta`: the configuration, what
+fixes the data order, and what the task adds (sensors, labels). It appears under its name only when
+whole; saving goes on in the background and survives the donation of the state.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from smarties import errors
+from smarties.training import settings, state, trees
+from smarties.typing import Tree
+
+Manager = ocp.CheckpointManager
+
+# What Orbax and tensorstore raise for files that are missing, cut short or overwritten.
+_UNREADABLE = (ValueError, KeyError, OSError, TypeError)
+
+
+def open(directory: Path, keep: int | None) -> Manager:
+    """Returns the manager of a directory that keeps the last `keep` steps (None: all).
+
+    A context manager: leaving it waits for what is still being saved.
+    """
+    options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+    return ocp.CheckpointManager(directory.absolute(), options=options)
+
+
+def latest(manager: Manager) -> int | None:
+    """Returns the last whole checkpoint's step, or None."""
+    return manager.latest_step()
+
+
+def save(manager: Manager, step: int, run: state.State, meta: dict[str, Any]) -> None:
+    """Saves in the background; returns as soon as the state has left the device."""
+    args = ocp.args.Composite(state=ocp.args.StandardSave(run), meta=ocp.args.JsonSave(meta))
+    if not manager.save(step, args=args):
+        raise errors.UserError(
+            f"checkpoint {manager.directory}/{step} exists already: move it or use another workdir"
+        )
+
+
+def restore_state(
+    manager: Manager, step: int, shapes: state.State, identity: dict[str, Any]
+) -> state.State:
+    """Returns the state of `step`, laid out as the shardings of `shapes` say.
+
+    Raises `UserError` when it was trained on other data (`identity`), has other parameters, or
+    cannot be read.
+    """
+    meta = _read(manager, step, meta=ocp.args.JsonRestore()).meta
+    changed = settings.difference(meta["data"], identity)
+    if changed:
+        raise errors.UserError(
+            f"checkpoint {manager.directory}/{step} was trained on other data: {changed}; "
+            "restore the data configuration, or start in another workdir"
+        )
+    _compare(manager, step, shapes)
+    return _read(manager, step, state=ocp.args.StandardRestore(shapes)).state  # type: ignore
+
+
+def restore_params(
+    directory: Path, shapes: Tree, step: int | None = None, average: bool = False
+) -> tuple[Tree, dict[str, Any]]:
+    """Returns (parameters, meta) of a checkpoint, the last one by default, without its optimiser.
+
+    Takes the parameters as `ShapeDtypeStruct`s; they may be a part of what was saved. `average`
+    gives the moving average in their place.
+    """
+    options = ocp.CheckpointManagerOptions(read_only=True)
+    if not directory.is_dir():
+        raise errors.UserError(f"no checkpoints in {directory}: not a directory")
+    with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
+        step = manager.latest_step() if step is None else step
+        if step is None or step not in manager.all_steps():
+            raise errors.UserError(
+                f"no checkpoint {step or ''} in {directory}: it has {sorted(manager.all_steps())}"
+            )
+        item = {"ema" if average else "params": shapes}
+        _compare(manager, step, item)
+        restore = ocp.args.PyTreeRestore(
+            item=item,
+            partial_restore=True,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(item),
+        )
+        found = _read(manager, step, state=restore, meta=ocp.args.JsonRestore())
+        return next(iter(found.state.values())), found.meta
+
+
+def _read(manager: Manager, step: int, **items: Any) -> Any:
+    try:
+        return manager.restore(step, args=ocp.args.Composite(**items))
+    except _UNREADABLE as error:
+        raise _unreadable(manager, step, error) from error
+
+
+def _unreadable(manager: Manager, step: int, error: Exception) -> errors.UserError:
+    older = [known for known in sorted(manager.all_steps()) if known < step]
+    way_on = (
+        f"step {older[-1]} is older: move {step} away to go on from it" if older else "none older"
+    )
+    why = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    return errors.UserError(
+        f"checkpoint {manager.directory}/{step} cannot be read ({why[0][:200]}); {way_on}"
+    )
+
+
+def _compare(manager: Manager, step: int, shapes: Tree) -> None:
+    """Raises `UserError` for the first leaf that the checkpoint lacks or has in another shape."""
+    try:
+        tree = ocp.PyTreeCheckpointer().metadata(Path(manager.directory) / str(step) / "state")
+        found = trees.leaves(tree.item_metadata.tree)
+    except (*_UNREADABLE, AttributeError) as error:
+        raise _unreadable(manager, step, error) from error
+    for path, want in trees.leaves(shapes).items():
+        if path not in found:
+            raise errors.UserError(
+                f"checkpoint {manager.directory}/{step} has no {path!r}, which this configuration "
+                "needs: use the configuration it was made with"
+            )
+        if tuple(found[path].shape) != tuple(want.shape):
+            raise errors.UserError(
+                f"checkpoint {manager.directory}/{step} has {path!r} of shape "
+                f"{tuple(found[path].shape)}: this configuration expects {tuple(want.shape)}"
+            )
+
+
+def meta_of(config: dict[str, Any], identity: dict[str, Any], task: Any) -> dict[str, Any]:
+    """Returns what is kept beside a state: configuration, data identity, the task's own notes."""
+    notes = task.metadata() if hasattr(task, "metadata") else {}
+    return {"config": config, "data": identity, "jax": jax.__version__, **notes}

@@ -1,0 +1,49 @@
+"""AdamW with weight decay on kernels only (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import optax
+
+from smarties import errors
+from smarties.training import trees
+from smarties.typing import Tree
+
+# Decided by name: parameters of scanned blocks have one dimension more than their layer's.
+DECAY = {
+    "kernels": r"(.*/)?kernel",
+    "released": r"(.*/)?(kernel|cls_token|mask_token)",  # the public code exempts 1-D only
+}
+
+
+def decay_mask(params: Tree, decay: str) -> Tree:
+    """Returns a pytree of bool: True where weight decay applies."""
+    if decay not in DECAY:
+        raise errors.unknown("optimizer.decay", decay, DECAY)
+    pattern = re.compile(DECAY[decay])
+    decays = lambda keys, _: pattern.fullmatch(trees.path_of(keys)) is not None  # noqa: E731
+    return jax.tree_util.tree_map_with_path(decays, params)
+
+
+def make(config: Mapping[str, Any], rate: optax.Schedule) -> optax.GradientTransformation:
+    """Returns clipping by global norm (`clip_norm`, 0 = off) followed by AdamW.
+
+    Takes and gives trees of trainable parameters, which hold no subtree "stats".
+    """
+    if config["clip_norm"] < 0:
+        raise errors.UserError(
+            f"optimizer.clip_norm is {config['clip_norm']}: must be positive, or 0 for no clipping"
+        )
+    clip = (
+        optax.clip_by_global_norm(config["clip_norm"]) if config["clip_norm"] else optax.identity()
+    )
+    return optax.chain(
+        clip,
+        optax.scale_by_adam(b1=config["beta1"], b2=config["beta2"], eps=config["epsilon"]),
+        optax.add_decayed_weights(
+            config["weight_decay"], mask=lambda params: decay_mask(params, config["decay"])
+        ),
+        optax.scale_by_learning_rate(rate),
+    )

@@ -1,0 +1,153 @@
+"""What a run carries from step to step, and the step: pure functions of (state, batch)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from smarties.training import task as tasks
+from smarties.typing import Array, Key, Tree
+
+Gradients = Callable[[Tree, Tree, Key], tuple[Tree, dict[str, Any]]]
+
+
+@flax.struct.dataclass(kw_only=True)
+class State:
+    """A run after `step` steps. Its randomness is derived: fold_in(key(seed), step).
+
+    Attributes:
+      step: int32 scalar, steps made.
+      params: nested dict; a subtree "stats" at its top is not trained.
+      opt_state: of the trainable parameters.
+      ema: moving average of `params`, or None.
+    """
+
+    step: Array
+    params: Tree
+    opt_state: Tree
+    ema: Tree | None
+
+
+def split(params: Tree) -> tuple[Tree, Tree]:
+    """Returns (trainable parameters, {"stats": ...} or {})."""
+    trainable = {name: value for name, value in params.items() if name != "stats"}
+    return trainable, {name: value for name, value in params.items() if name == "stats"}
+
+
+def make_init(
+    task: tasks.Task, tx: optax.GradientTransformation, seed: int, ema: float
+) -> Callable[[], State]:
+    """Returns () -> State of step 0."""
+
+    def init() -> State:
+        params = task.init(jax.random.key(seed))
+        return State(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            opt_state=tx.init(split(params)[0]),
+            ema=jax.tree.map(jnp.copy, params) if ema else None,
+        )
+
+    return init
+
+
+def make_step(
+    task: tasks.Task,
+    tx: optax.GradientTransformation,
+    rate: optax.Schedule,
+    *,
+    seed: int = 0,
+    accumulate: int = 1,
+    ema: float = 0.0,
+    batch_sharding: NamedSharding | None = None,
+) -> Callable[[State, Tree], tuple[State, dict[str, Array]]]:
+    """Returns (state, batch) -> (state, metrics), pure and not yet jitted.
+
+    Metrics are those of the task, and `loss`, `gradient_norm` (before clipping), `update_norm`,
+    `parameter_norm` (after the step), `learning_rate`, and `finite`: 1 where loss and gradient are.
+    """
+    gradients = getattr(task, "gradients", None) or _of_loss(task.loss)
+    if accumulate > 1:
+        gradients = _accumulated(gradients, accumulate, batch_sharding)
+
+    def step(state: State, batch: Tree) -> tuple[State, dict[str, Array]]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        gradient, metrics = gradients(state.params, batch, key)
+        trainable, stats = split(state.params)
+        gradient, metrics = split(gradient)[0], dict(metrics)
+        if stats:
+            stats = {"stats": metrics.pop("stats")}
+        updates, opt_state = tx.update(gradient, state.opt_state, trainable)
+        trainable = optax.apply_updates(trainable, updates)
+        average = state.ema
+        if average is not None:
+            average = optax.incremental_update(trainable, split(average)[0], 1 - ema) | stats
+        norm = optax.tree.norm(gradient)
+        metrics |= {
+            "gradient_norm": norm,
+            "update_norm": optax.tree.norm(updates),
+            "parameter_norm": optax.tree.norm(trainable),
+            "learning_rate": jnp.asarray(rate(state.step), jnp.float32),
+            "finite": (jnp.isfinite(norm) & jnp.isfinite(metrics.get("loss", 0.0))).astype(
+                jnp.float32
+            ),
+        }
+        new = State(step=state.step + 1, params=trainable | stats, opt_state=opt_state, ema=average)
+        return new, metrics
+
+    return step
+
+
+def _of_loss(loss: Callable[[Tree, Tree, Key], tuple[Array, dict[str, Any]]]) -> Gradients:
+    def gradients(params: Tree, batch: Tree, key: Key) -> tuple[Tree, dict[str, Any]]:
+        trainable, stats = split(params)
+
+        def objective(trainable: Tree) -> tuple[Array, dict[str, Any]]:
+            value, metrics = loss(trainable | stats, batch, key)
+            return value, {**metrics, "loss": value}
+
+        gradient, metrics = jax.grad(objective, has_aux=True)(trainable)
+        return gradient, metrics
+
+    return gradients
+
+
+def _accumulated(gradients: Gradients, count: int, sharding: NamedSharding | None) -> Gradients:
+    """Returns the mean of the gradients (and metrics) of `count` micro-batches, one after another.
+
+    Micro-batch i takes examples i, i + count, ... of every leaf, so that each stays spread over all
+    devices, and the key fold_in(key, i). "stats" pass from one to the next.
+    """
+
+    def deal(x: Array) -> Array:
+        parts = x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
+        if sharding is None:
+            return parts
+        spread = NamedSharding(sharding.mesh, P(None, *sharding.spec))
+        return lax.with_sharding_constraint(parts, spread)
+
+    def averaged(params: Tree, batch: Tree, key: Key) -> tuple[Tree, dict[str, Any]]:
+        trainable, stats = split(params)
+
+        def micro(carry, inputs):
+            total, stats = carry
+            part, index = inputs
+            gradient, metrics = gradients(trainable | stats, part, jax.random.fold_in(key, index))
+            metrics = dict(metrics)
+            if stats:
+                stats = {"stats": metrics.pop("stats")}
+            return (jax.tree.map(jnp.add, total, split(gradient)[0]), stats), metrics
+
+        start = (jax.tree.map(jnp.zeros_like, trainable), stats)
+        inputs = (jax.tree.map(deal, batch), jnp.arange(count))
+        (total, stats), metrics = lax.scan(micro, start, inputs)
+        mean = jax.tree.map(lambda x: x / count, total)
+        return mean, {**jax.tree.map(lambda x: x.mean(0), metrics), **stats}
+
+    return averaged
