@@ -1,0 +1,127 @@
+"""From stored numbers to patches, on the device: jitted, vectorised, static shapes.
+
+An image with its mask of valid pixels is standardised first (invalid pixels become 0, the mean), then resampled: any
+crop, flip and scaling is one linear map per axis, so a pair whose images differ in resolution shares one window.
+"""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from smarties.spectrum.bands import Sensor
+from smarties.typing import Key
+
+
+def standardise(image: jax.Array, valid: jax.Array, sensor: Sensor) -> tuple[jax.Array, jax.Array]:
+    """Returns (image [B, H, W, c] float32, valid [B, H, W] bool) of the selected bands of a sensor.
+
+    x -> (clip((x - low) / (high - low), 0, 1) - mean) / std per band; invalid and non-finite pixels become 0.
+
+    Args:
+      image: [B, H, W, C] in the sensor's stored numbers, all its file bands in file order.
+      valid: [B, H, W] bool.
+      sensor: static.
+    """
+    chosen = sensor.select()
+    low, high = np.array([b.clip for b in chosen.bands], np.float32).T[:, None, None, None]
+    mean = np.array([b.mean for b in chosen.bands], np.float32)[None, None, None]
+    std = np.array([b.std for b in chosen.bands], np.float32)[None, None, None]
+    image = image[..., np.array(sensor.index())].astype(jnp.float32)
+    valid = valid & jnp.isfinite(image).all(-1)
+    unit = jnp.clip((image - low) / (high - low), 0.0, 1.0)
+    return jnp.where(valid[..., None], (unit - mean) / std, 0.0), valid
+
+
+@flax.struct.dataclass
+class Window:
+    """A square crop as a share of an image, with its flips and transposition, per sample [B].
+
+    Attributes:
+      top, left: of the crop, as shares of height and width.
+      side: of the crop, as a share of either.
+      flip_rows, flip_columns, transpose: bool; together the eight flips and quarter turns.
+    """
+
+    top: jax.Array
+    left: jax.Array
+    side: jax.Array
+    flip_rows: jax.Array
+    flip_columns: jax.Array
+    transpose: jax.Array
+
+
+def random_window(key: Key, batch: int, area: tuple[float, float] = (0.25, 1.0)) -> Window:
+    """Returns windows of uniformly drawn area, place, flips and quarter turns. [SMARTIES release, augmentation]"""
+    keys = jax.random.split(key, 6)
+    side = jnp.sqrt(jax.random.uniform(keys[0], (batch,), minval=area[0], maxval=area[1]))
+    top, left = (jax.random.uniform(k, (batch,)) * (1 - side) for k in keys[1:3])
+    turns = [jax.random.bernoulli(k, 0.5, (batch,)) for k in keys[3:]]
+    return Window(top, left, side, *turns)
+
+
+def whole_window(batch: int) -> Window:
+    """Returns windows that show every image whole and upright."""
+    zero, no = jnp.zeros(batch), jnp.zeros(batch, bool)
+    return Window(zero, zero, jnp.ones(batch), no, no, no)
+
+
+def resample(
+    image: jax.Array, valid: jax.Array, window: Window, size: int
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the window of image [B, H, W, c] and of valid [B, H, W] at `size` x `size` pixels.
+
+    Bicubic and antialiased. A pixel stays valid where everything it averages is.
+    """
+    rows, columns = (
+        jax.vmap(lambda start, side, flip, n=n: _axis(n, size, start, side, flip))(*axis)
+        for n, axis in zip(
+            image.shape[1:3],
+            (
+                (window.top, window.side, window.flip_rows),
+                (window.left, window.side, window.flip_columns),
+            ),
+            strict=True,
+        )
+    )
+    out = jnp.einsum("bsh,bhwc->bswc", rows, image)
+    out = jnp.einsum("btw,bswc->bstc", columns, out)
+    touched = [(jnp.abs(m) > 1e-4).astype(jnp.float32) for m in (rows, columns)]
+    holes = jnp.einsum("bsh,bhw,btw->bst", touched[0], 1.0 - valid, touched[1])
+    turn = window.transpose[:, None, None]
+    out = jnp.where(turn[..., None], out.swapaxes(1, 2), out)
+    ok = jnp.where(turn, holes.swapaxes(1, 2), holes) < 0.5
+    return out * ok[..., None], ok
+
+
+def patchify(image: jax.Array, patch: int) -> jax.Array:
+    """Returns patches [B, N, C, P*P] of image [B, H, W, C]: tokens and the pixels of a patch row-major."""
+    b, h, w, c = image.shape
+    grid = image.reshape(b, h // patch, patch, w // patch, patch, c)
+    return grid.transpose(0, 1, 3, 5, 2, 4).reshape(b, -1, c, patch * patch)
+
+
+def unpatchify(patches: jax.Array, grid: tuple[int, int]) -> jax.Array:
+    """Returns image [B, H, W, C] of patches [B, N, C, P*P] on a grid (rows, columns) of tokens."""
+    b, _, c, pixels = patches.shape
+    p = int(pixels**0.5)
+    image = patches.reshape(b, *grid, c, p, p).transpose(0, 1, 4, 2, 5, 3)
+    return image.reshape(b, grid[0] * p, grid[1] * p, c)
+
+
+def _axis(n: int, size: int, start: jax.Array, side: jax.Array, flip: jax.Array) -> jax.Array:
+    """Returns the matrix [size, n] that samples [start, start + side] of n pixels; each row sums to one."""
+    step = side * n / size
+    at = (jnp.arange(size) + 0.5) * step + start * n - 0.5
+    at = jnp.where(flip, at[::-1], at)
+    spread = jnp.maximum(step, 1.0)
+    weight = _cubic((at[:, None] - jnp.arange(n)[None]) / spread)
+    return weight / weight.sum(1, keepdims=True)
+
+
+def _cubic(x: jax.Array, a: float = -0.5) -> jax.Array:
+    """Keys' cubic convolution."""
+    x = jnp.abs(x)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return jnp.where(x < 1, near, jnp.where(x < 2, far, 0.0))

@@ -1,0 +1,140 @@
+"""The released SMARTIES weight names, to and from our parameters.
+
+Linear weights are [out, in] there and [in, out] here; the release has one entry per block and per range, we stack
+them on axis 0. The fixed position tables of the release are computed, never read. `fc_norm` and `head` belong to
+its downstream models.
+"""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from smarties.errors import UserError
+from smarties.models import positions
+from smarties.typing import Tree
+
+Tensors = dict[str, np.ndarray]
+
+_LEAF = {"weight": "kernel", "bias": "bias"}
+_STACKS = (
+    (r"spectrum_projection\.spectrum_embeds\.(\d+)\.proj\.(weight|bias)", "encoder/projection"),
+    (r"decoder_preds\.(\d+)\.(weight|bias)", "heads"),
+)
+_BLOCKS = (("blocks", "encoder"), ("decoder_blocks", "decoder"))
+_LAYERS = (
+    ("attn.qkv", "attn/qkv"),
+    ("attn.proj", "attn/proj"),
+    ("mlp.fc1", "fc1"),
+    ("mlp.fc2", "fc2"),
+    ("norm1", "norm1"),
+    ("norm2", "norm2"),
+)
+_SINGLES = (
+    ("cls_token", "encoder/cls_token"),
+    ("norm.weight", "encoder/transformer/norm/scale"),
+    ("norm.bias", "encoder/transformer/norm/bias"),
+    ("decoder_embed.weight", "decoder/embed/kernel"),
+    ("decoder_embed.bias", "decoder/embed/bias"),
+    ("mask_token", "decoder/mask_token"),
+    ("decoder_norm.weight", "decoder/transformer/norm/scale"),
+    ("decoder_norm.bias", "decoder/transformer/norm/bias"),
+    ("fc_norm.weight", "fc_norm/scale"),
+    ("fc_norm.bias", "fc_norm/bias"),
+    ("head.weight", "head/kernel"),
+    ("head.bias", "head/bias"),
+)
+_FINAL_NORM = "encoder/transformer/norm"
+_POSITIONS = (("pos_embed", "cls_token"), ("decoder_pos_embed", "mask_token"))
+_AGGREGATES = r"spectrum_projection\.spectrum_embeds\.\d+\.spectrum_projections\.\d+\.proj\.(weight|bias)"
+
+
+def read(tensors: Mapping[str, np.ndarray]) -> Tree:
+    """Returns parameters from tensors in released names. Aggregated ranges, which repeat their parts, are skipped.
+
+    Raises:
+      UserError: a key that belongs to no SMARTIES model, or one that is missing.
+    """
+    unread = {k for k in tensors if not re.fullmatch(_AGGREGATES, k)} - dict(_POSITIONS).keys()
+    flat: dict[str, np.ndarray] = {}
+    for pattern, path in (*_STACKS, *_block_patterns()):
+        found = _matches(pattern, unread)
+        for leaf in {leaf for _, leaf in found}:
+            keys = [found.get((i, leaf)) for i in range(1 + max(i for i, _ in found))]
+            if None in keys:
+                raise UserError(f"weights: {pattern!r} lacks number {keys.index(None)}")
+            flat[f"{path}/{_leaf(path, leaf)}"] = np.stack([_turn(tensors[k]) for k in keys])
+            unread -= set(keys)
+    for key, path in _SINGLES:
+        if key in unread:
+            flat[path] = tensors[key] if "token" in key else _turn(tensors[key])
+            unread.remove(key)
+    if unread:
+        raise UserError(f"weights: {sorted(unread)[0]!r} is no name of a SMARTIES model ({len(unread)} such keys)")
+    for leaf in ("scale", "bias"):  # a model with global pooling has this norm instead of the final one
+        if f"fc_norm/{leaf}" in flat:
+            flat.setdefault(f"{_FINAL_NORM}/{leaf}", flat[f"fc_norm/{leaf}"])
+    return _nest(flat)
+
+
+def write(params: Tree, grid: int) -> Tensors:
+    """Returns tensors in released names, position tables of a `grid` x `grid` token grid included."""
+    flat, tensors = _flatten(params), {}
+    if "fc_norm" in params:
+        flat = {k: v for k, v in flat.items() if not k.startswith(_FINAL_NORM)}
+    single = {path: key for key, path in _SINGLES}
+    stacks = {path: pattern for pattern, path in (*_STACKS, *_block_patterns())}
+    for path, value in flat.items():
+        if path in single:
+            tensors[single[path]] = value if "token" in path else _turn(value)
+            continue
+        parent, leaf = path.rsplit("/", 1)
+        name = "bias" if leaf == "bias" else "weight"
+        for i, part in enumerate(value):
+            key = stacks[parent].replace(r"(\d+)", str(i)).replace("(weight|bias)", name)
+            tensors[key.replace("\\", "")] = _turn(part)
+    for key, token in _POSITIONS:
+        if token in tensors:
+            table = positions.sincos_2d((grid, grid), tensors[token].shape[-1])
+            tensors[key] = np.pad(table, ((1, 0), (0, 0)))[None]
+    return {k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}
+
+
+def _block_patterns() -> list[tuple[str, str]]:
+    return [
+        (rf"{ours}\.(\d+)\.{re.escape(theirs)}\.(weight|bias)", f"{half}/transformer/blocks/{path}")
+        for ours, half in _BLOCKS
+        for theirs, path in _LAYERS
+    ]
+
+
+def _matches(pattern: str, keys) -> dict[tuple[int, str], str]:
+    found = {key: re.fullmatch(pattern, key) for key in keys}
+    return {(int(m[1]), m[2]): key for key, m in found.items() if m}
+
+
+def _leaf(path: str, leaf: str) -> str:
+    return "scale" if "norm" in path and leaf == "weight" else _LEAF[leaf]
+
+
+def _turn(tensor: np.ndarray) -> np.ndarray:
+    return tensor.T if tensor.ndim == 2 else tensor
+
+
+def _nest(flat: Mapping[str, np.ndarray]) -> Tree:
+    tree: Tree = {}
+    for path, value in flat.items():
+        *parents, leaf = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    return tree
+
+
+def _flatten(tree: Tree, prefix: str = "") -> Tensors:
+    flat = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        flat |= _flatten(value, f"{path}/") if isinstance(value, Mapping) else {path: np.asarray(value)}
+    return flat

@@ -1,0 +1,54 @@
+"""Multi-head self-attention with its products laid out for the machine at hand."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+Kernel = Literal["xla", "cudnn"]
+
+
+class Attention(nn.Module):
+    """Self-attention over tokens [B, N, D] -> [B, N, D], qkv with bias.
+
+    Attributes:
+      heads: number of heads; divides D.
+      kernel: "xla", or "cudnn" for the fused GPU kernel (bf16 or fp16; it raises where it does not apply).
+      dtype: of the computation.
+    """
+
+    heads: int
+    kernel: Kernel = "xla"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        width = x.shape[-1]
+        qkv = dense(3 * width, self.dtype, "qkv")(x)
+        qkv = qkv.reshape(*x.shape[:2], 3, self.heads, width // self.heads)
+        attend = {"xla": _attend, "cudnn": _attend_cudnn}[self.kernel]
+        return dense(width, self.dtype, "proj")(attend(qkv).reshape(x.shape))
+
+
+def dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
+    """Returns a linear layer with the initialisation of MAE: Xavier-uniform, bias zero."""
+    return nn.Dense(width, dtype=dtype, kernel_init=nn.initializers.xavier_uniform(), name=name)
+
+
+def _attend(qkv: jax.Array) -> jax.Array:
+    """qkv [B, N, 3, heads, d] -> [B, N, heads, d].
+
+    The barriers keep XLA from undoing the [B, heads, N, d] layout, in which both products are plain matrix products.
+    """
+    q, k, v = lax.optimization_barrier(tuple(jnp.transpose(qkv, (2, 0, 3, 1, 4))))
+    scores = jnp.einsum("bhnd,bhmd->bhnm", q * q.shape[-1] ** -0.5, k)
+    weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(v.dtype)
+    mixed = lax.optimization_barrier(jnp.einsum("bhnm,bhmd->bhnd", weights, v))
+    return jnp.transpose(mixed, (0, 2, 1, 3))
+
+
+def _attend_cudnn(qkv: jax.Array) -> jax.Array:
+    q, k, v = (qkv[:, :, i] for i in range(3))
+    return jax.nn.dot_product_attention(q, k, v, implementation="cudnn")

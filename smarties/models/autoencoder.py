@@ -1,0 +1,188 @@
+"""The SMARTIES auto-encoder: spectrum projection, transformer encoder, light decoder, reconstruction heads."""
+
+import dataclasses
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from smarties.models import attention, mixup, positions, spectral, transformer
+from smarties.models.mixup import take
+
+_token = nn.initializers.normal(0.02)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Size:
+    width: int
+    depth: int
+    heads: int
+
+
+SIZES = {
+    "tiny": Size(width=192, depth=12, heads=3),
+    "small": Size(width=384, depth=12, heads=6),
+    "base": Size(width=768, depth=12, heads=12),
+    "large": Size(width=1024, depth=24, heads=16),
+    "huge": Size(width=1280, depth=32, heads=16),
+}
+
+
+class Reconstruction(flax.struct.PyTreeNode):
+    """Predicted pixels of one sensor at the masked positions.
+
+    Attributes:
+      side: 0 for the pair's first sensor, 1 for the second.
+      pixels: [B, m, C, P*P].
+      weight: [B, m]; how much each counts.
+    """
+
+    side: int = flax.struct.field(pytree_node=False)
+    pixels: jax.Array
+    weight: jax.Array
+
+
+class Encoder(nn.Module):
+    """Patches of any sensor -> tokens.
+
+    Attributes:
+      width, depth, heads: of the transformer.
+      grid: side of the token grid the positions belong to.
+      ranges: K.
+      scale: see `spectral.SpectrumProjection`.
+      kernel, remat, unroll, dtype: see `transformer.Transformer`.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    grid: int
+    ranges: int
+    scale: float = 12.0
+    kernel: attention.Kernel = "xla"
+    remat: transformer.Remat = "none"
+    unroll: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self):
+        self.projection = spectral.SpectrumProjection(self.ranges, self.width, self.scale, self.dtype)
+        self.cls_token = self.param("cls_token", _token, (1, 1, self.width))
+        self.transformer = transformer.Transformer(
+            self.depth, self.heads, self.kernel, self.remat, self.unroll, self.dtype
+        )
+
+    def project(self, patches: jax.Array, mixing: np.ndarray) -> jax.Array:
+        """Returns tokens [B, n, D] of patches [B, n, C, P*P], without positions."""
+        return self.projection(patches, mixing)
+
+    def encode(self, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns ([B, 1 + n, D] after the final norm, the same before it) of tokens [B, n, D] with positions."""
+        cls = jnp.broadcast_to(self.cls_token.astype(self.dtype), (len(tokens), 1, self.width))
+        return self.transformer(jnp.concatenate([cls, tokens.astype(self.dtype)], 1))
+
+    def __call__(
+        self, patches: jax.Array, mixing: np.ndarray, grid: tuple[int, int]
+    ) -> tuple[jax.Array, jax.Array]:
+        """Returns `encode` of all patches [B, h * w, C, P*P] of a grid (h, w)."""
+        where = positions.positions(grid, self.width, self.grid)
+        return self.encode(self.project(patches, mixing) + where[None].astype(self.dtype))
+
+
+class Decoder(nn.Module):
+    """Visible tokens -> a token per masked position.
+
+    Attributes: as of `Encoder`; `encoder_width` is D there.
+    """
+
+    width: int = 512
+    depth: int = 8
+    heads: int = 16
+    grid: int = 14
+    kernel: attention.Kernel = "xla"
+    remat: transformer.Remat = "none"
+    unroll: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, encoded: jax.Array, visible: jax.Array, masked: jax.Array) -> jax.Array:
+        """Returns [B, m, d] for encoded [B, 1 + v, D] and the positions they belong to.
+
+        Attention does not see order, so the tokens stay in the order of the draw: nothing is shuffled back.
+        """
+        table = jnp.asarray(positions.positions((self.grid, self.grid), self.width), self.dtype)
+        mask = self.param("mask_token", _token, (1, 1, self.width)).astype(self.dtype)
+        known = attention.dense(self.width, self.dtype, "embed")(encoded)
+        known = known + jnp.pad(table[visible], ((0, 0), (1, 0), (0, 0)))
+        x, _ = transformer.Transformer(
+            self.depth, self.heads, self.kernel, self.remat, self.unroll, self.dtype,
+            name="transformer",
+        )(jnp.concatenate([known, mask + table[masked]], 1))  # fmt: skip
+        return x[:, known.shape[1] :]
+
+
+class AutoEncoder(nn.Module):
+    """Cross-sensor masked auto-encoder with token mixup. [SMARTIES, arXiv 2506.19585]
+
+    Attributes:
+      encoder, decoder: the two halves.
+      pixels: P*P.
+      mode: "mirrored" or "released", see `mixup.mix`.
+    """
+
+    encoder: Encoder
+    decoder: Decoder
+    pixels: int
+    mode: mixup.Mixup = "mirrored"
+
+    def setup(self):
+        self.heads = spectral.ReconstructionHeads(
+            self.encoder.ranges, self.pixels, self.decoder.dtype
+        )
+
+    def __call__(
+        self,
+        streams: tuple[tuple[jax.Array, jax.Array], ...],
+        mixings: tuple[tuple[np.ndarray, np.ndarray], ...],
+        draw: mixup.Draw,
+    ) -> tuple[tuple[Reconstruction, ...], ...]:
+        """Returns the reconstructions of each stream of pairs.
+
+        Args:
+          streams: per stream the patches ([b, N, C1, P*P], [b, N, C2, P*P]) of the two sensors.
+          mixings: per stream the mixing matrices ([C1, K], [C2, K]).
+          draw: for all pairs of all streams, in order.
+        """
+        rows = _rows(streams)
+        tokens = [
+            self._mixed(pair, matrices, draw[r])
+            for pair, matrices, r in zip(streams, mixings, rows, strict=True)
+        ]
+        both = jnp.concatenate([t[side] for side in (0, 1) for t in tokens])
+        visible, masked = (jnp.tile(at, (2, 1)) for at in (draw.visible, draw.masked))
+        table = positions.positions((self.encoder.grid, self.encoder.grid), self.encoder.width)
+        encoded, _ = self.encoder.encode(both + jnp.asarray(table, both.dtype)[visible])
+        decoded = self.decoder(encoded, visible, masked)
+        one, two = jnp.split(decoded, 2)
+        keep = take(draw.first, draw.masked)
+        return tuple(
+            tuple(
+                Reconstruction(side=side, pixels=self.heads(out, matrices[side]), weight=weight)
+                for side, out, weight in mixup.unmix(one[r], two[r], keep[r], self.mode)
+            )
+            for matrices, r in zip(mixings, rows, strict=True)
+        )
+
+    def _mixed(self, pair, matrices, draw: mixup.Draw) -> tuple[jax.Array, jax.Array]:
+        """Only visible patches are projected: the masked ones cannot reach the encoder."""
+        first, second = (
+            self.encoder.project(take(patches, draw.visible), m)
+            for patches, m in zip(pair, matrices, strict=True)
+        )
+        return mixup.mix(first, second, take(draw.first, draw.visible), self.mode)
+
+
+def _rows(streams) -> list[slice]:
+    ends = np.cumsum([len(first) for first, _ in streams])
+    return [slice(int(e) - len(s[0]), int(e)) for e, s in zip(ends, streams, strict=True)]

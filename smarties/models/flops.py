@@ -1,0 +1,64 @@
+"""Floating-point operations by hand count: a multiply and an add are two; the backward pass costs two forwards."""
+
+import dataclasses
+from collections.abc import Sequence
+
+BACKWARD = 3  # forward + backward, in forwards
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One part of a forward pass."""
+
+    name: str
+    flops: float
+
+
+def transformer(images: int, tokens: int, width: int, depth: int) -> float:
+    """Returns the operations of `depth` blocks: qkv, two attention products, projection and a 4x network."""
+    return images * depth * (24 * tokens * width**2 + 4 * tokens**2 * width)
+
+
+def encoder(
+    images: int, tokens: int, bands: int, pixels: int, width: int, depth: int
+) -> tuple[Stage, ...]:
+    """Returns the stages of encoding `images` of `bands` bands and `tokens` patches of `pixels` pixels."""
+    return (
+        Stage(name="projection", flops=2 * images * tokens * bands * pixels * width),
+        Stage(name="encoder", flops=transformer(images, tokens + 1, width, depth)),
+    )
+
+
+def autoencoder(
+    *,
+    pairs: Sequence[tuple[int, int, int]],
+    tokens: int,
+    visible: int,
+    pixels: int,
+    encoder: tuple[int, int],
+    decoder: tuple[int, int],
+    mirrored: bool = True,
+) -> tuple[Stage, ...]:
+    """Returns the stages of one forward pass of pretraining.
+
+    Args:
+      pairs: per stream (pairs, bands of the first sensor, bands of the second).
+      tokens, visible: N, and those the encoder sees.
+      pixels: P*P.
+      encoder, decoder: (width, depth).
+      mirrored: whether each sensor's heads run once (else sensor two's run twice).
+    """
+    (width, depth), (narrow, layers) = encoder, decoder
+    total = 2 * sum(n for n, _, _ in pairs)
+    projected = sum(n * (one + two) for n, one, two in pairs)
+    predicted = sum(n * (one + two * (1 if mirrored else 2)) for n, one, two in pairs)
+    return (
+        Stage(name="projection", flops=2 * projected * visible * pixels * width),
+        Stage(name="encoder", flops=transformer(total, visible + 1, width, depth)),
+        Stage(
+            name="decoder",
+            flops=2 * total * (visible + 1) * width * narrow
+            + transformer(total, tokens + 1, narrow, layers),
+        ),
+        Stage(name="heads", flops=2 * predicted * (tokens - visible) * pixels * narrow),
+    )

@@ -1,0 +1,67 @@
+"""A pre-norm transformer: the only file with lifted transforms (scan over blocks, rematerialisation)."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from smarties.models import attention
+
+Remat = Literal["none", "dots", "block"]
+_POLICIES = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "block": None}
+
+
+class Block(nn.Module):
+    """One pre-norm block: attention and a four times wider GELU network, each added to the residual stream."""
+
+    heads: int
+    kernel: attention.Kernel
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        width = x.shape[-1]
+        attend = attention.Attention(self.heads, self.kernel, self.dtype, name="attn")
+        x = x + attend(norm(self.dtype, "norm1")(x))
+        y = attention.dense(4 * width, self.dtype, "fc1")(norm(self.dtype, "norm2")(x))
+        return x + attention.dense(width, self.dtype, "fc2")(jax.nn.gelu(y, approximate=False))
+
+
+class Transformer(nn.Module):
+    """`depth` blocks and a final LayerNorm over tokens [B, N, D].
+
+    Attributes:
+      depth, heads: as named.
+      kernel: attention kernel, see `attention.Attention`.
+      remat: what the backward pass computes again: "none", "dots" (all but matrix products), "block" (everything).
+      unroll: blocks per iteration of the scan; more compiles longer and, on CPU, runs faster.
+      dtype: of the computation; parameters stay float32.
+    """
+
+    depth: int
+    heads: int
+    kernel: attention.Kernel = "xla"
+    remat: Remat = "none"
+    unroll: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns (tokens after the final norm, tokens before it)."""
+        block = Block
+        if self.remat != "none":
+            block = nn.remat(Block, policy=_POLICIES[self.remat], prevent_cse=False)
+        blocks = nn.scan(
+            lambda module, carry, _: (module(carry), None),
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            length=self.depth,
+            unroll=min(self.unroll, self.depth),
+        )
+        x, _ = blocks(block(self.heads, self.kernel, self.dtype, name="blocks"), x, None)
+        return norm(self.dtype, "norm")(x), x
+
+
+def norm(dtype: jnp.dtype, name: str) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon=1e-6, dtype=dtype, name=name)

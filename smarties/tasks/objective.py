@@ -1,0 +1,53 @@
+"""The pretraining objective: reconstruction error of masked tokens, per pair."""
+
+import jax
+import jax.numpy as jnp
+
+from smarties.losses import reconstruction
+from smarties.models import mixup
+
+Patches = tuple[tuple[jax.Array, jax.Array], ...]
+
+
+def per_sample(
+    outputs: tuple,
+    patches: Patches,
+    valid: Patches,
+    draw: mixup.Draw,
+    *,
+    standardised: bool,
+    count: int | None,
+) -> jax.Array:
+    """Returns the loss of each pair [B], the mean over its two streams' masked tokens; 0 where no pixel is valid.
+
+    Args:
+      outputs: of `AutoEncoder`: per stream its reconstructions.
+      patches: per stream the two sensors' patches [b, N, C, P*P].
+      valid: per stream their valid pixels [b, N, 1, P*P], as floats.
+      draw: for all pairs.
+      standardised: whether targets are standardised per patch.
+      count: see `reconstruction.standardise`.
+    """
+    losses, seen = [], 0
+    for stream, pair, mask in zip(outputs, patches, valid, strict=True):
+        rows = slice(seen, seen + len(pair[0]))
+        seen = rows.stop
+        masked = draw.masked[rows]
+        total, weight = 0.0, 0.0
+        for part in stream:
+            error, seen_token = token_error(
+                part, pair[part.side], mask[part.side], masked, standardised, count
+            )
+            total += (error * part.weight).sum(1)
+            weight += (seen_token * part.weight).sum(1)
+        losses.append(total / (weight + 1e-6))
+    return jnp.concatenate(losses)
+
+
+def token_error(part, patches, valid, masked, standardised: bool, count: int | None):
+    """Returns (error [b, m] of one reconstruction, 1.0 where a token has any valid pixel [b, m])."""
+    target, mask = mixup.take(patches, masked), mixup.take(valid, masked)
+    if standardised:
+        target = reconstruction.standardise(target, mask, count)
+    seen = (mask.sum((-2, -1)) > 0).astype(jnp.float32)
+    return reconstruction.token_error(part.pixels, target, mask), seen
