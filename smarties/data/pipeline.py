@@ -1,8 +1,8 @@
 """Sources -> batches: grain pipelines whose order is a pure function of (seed, step).
 
-Per stream: source -> seed -> shuffle -> repeat -> [rank::world] -> batch -> [start_step:]. Because
-batches are formed before iteration starts, neither the number of workers nor a restart changes
-what a step sees.
+Per stream: indices -> seed -> shuffle -> repeat -> [rank::world] -> batch -> [start_step:] -> read.
+Because batches are formed before iteration starts, neither the number of workers nor a restart
+changes what a step sees.
 """
 
 import dataclasses
@@ -74,6 +74,30 @@ class Stream:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Load(grain.transforms.Map):
+    """Makes a batch of indices a batch of pairs.
+
+    Pairs are copied into place one by one: half the time of stacking them when all have been read.
+    """
+
+    stream: Stream
+
+    def map(self, element):
+        batch: dict[str, Any] = {}
+        ids = []
+        for k, index in enumerate(element):
+            pair = self.stream[int(index)]
+            ids.append(pair["id"])
+            for side in ("first", "second"):
+                for name, array in pair[side].items():
+                    if not k:
+                        empty = np.empty((len(element), *array.shape), array.dtype)
+                        batch.setdefault(side, {})[name] = empty
+                    batch[side][name][k] = array
+        return batch | {"id": np.array(ids)}
+
+
+@dataclasses.dataclass(frozen=True)
 class _Name(grain.transforms.Map):
     """Makes a tuple of batches a dict by stream name."""
 
@@ -119,10 +143,10 @@ def pair_batches(
     parts = []
     for name, stream in sorted(streams.items()):
         _divide(name, stream.examples_per_batch, world)
-        part = grain.MapDataset.source(stream).seed(zlib.crc32(f"{seed}/{name}".encode()))
+        part = grain.MapDataset.range(len(stream)).seed(zlib.crc32(f"{seed}/{name}".encode()))
         part = (part.shuffle() if shuffle else part).repeat()[rank::world]
         part = part.batch(stream.examples_per_batch // world, drop_remainder=True)
-        parts.append(part[start_step:])
+        parts.append(part[start_step:].map(_Load(stream)))
     # A slice of an endless dataset has a length that depends on the slice; a zip wants one length.
     length = min(map(len, parts))
     batches = grain.experimental.ZipMapDataset([part[:length] for part in parts])
