@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ def write(
     *,
     shards: int = 1,
     overwrite: bool = False,
-    progress: Callable[[Iterator[int]], Iterator[int]] = iter,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> dict[str, Any]:
     """Returns the index of the records written: the examples of a source, in its order and dtypes.
 
@@ -182,7 +182,7 @@ def _write_shards(source: sources.Source, part: Path, shards: int, progress) -> 
         "shards": [],
         "skipped_all_invalid": 0,
     }
-    layout, digest, todo = None, hashlib.sha256(), progress(iter(range(len(source))))
+    layout, digest, todo = None, hashlib.sha256(), iter(progress(range(len(source))))
     for k in range(shards):
         name = f"part-{k:05d}-of-{shards:05d}.array_record"
         writer = array_record_module.ArrayRecordWriter(str(part / name), OPTIONS)
