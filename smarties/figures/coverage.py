@@ -14,6 +14,7 @@ from smarties.errors import UserError
 from smarties.spectrum.bands import THERMAL_FROM_NM, Band, Range, Sensor, Spectrum
 
 _INK, _SOFT, _RULE = "#1f2933", "#6b7785", "#e3e8ee"
+_SPAN_NM = (385, 13800)
 _TICKS_NM = (400, 500, 600, 700, 800, 1000, 1300, 1600, 2000, 2500, 11000)
 _CHARACTER = 0.03  # width of a character of a label, in units of log wavelength
 _HUES = ((400, 0.76), (440, 0.66), (490, 0.55), (530, 0.38), (580, 0.16), (620, 0.06), (680, 0.0))
@@ -50,8 +51,10 @@ def chart(spectrum: Spectrum, sensors: Sequence[Sensor], path: str | Path) -> Pa
             _draw_band(radar if band.domain == "microwave" else bands, row, band, len(sensor.bands))
     _dress_bands(bands, sensors)
     _dress_radar(radar, len(sensors))
-    figure.text(0.15, 1 - 0.32 / height, f"Bands of {len(sensors)} sensors and the ranges of "
-                f"{spectrum.name}", fontsize=14, weight="bold", color=_INK)  # fmt: skip
+    _reach_all(spectrum, sensors, (ranges, bands), (radar_ranges, radar))
+    who = sensors[0].name if len(sensors) == 1 else f"{len(sensors)} sensors"
+    title = f"Bands of {who} and the ranges of {spectrum.name}"
+    figure.text(0.15, 1 - 0.32 / height, title, fontsize=14, weight="bold", color=_INK)
     figure.text(0.15, 1 - 0.54 / height, "bars: full width at half maximum; hollow: read from the "
                 "file, not given to models by default", fontsize=9, color=_SOFT)  # fmt: skip
     try:
@@ -129,20 +132,32 @@ def _draw_band(axes: Axes, row: int, band: Band, count: int) -> None:
     )  # fmt: skip
 
 
+def _reach_all(spectrum: Spectrum, sensors: Sequence[Sensor], optical, radar) -> None:
+    """Widens the axes where a sensor lies beyond them; ticks stand at the frequencies in use."""
+    bands = [band for sensor in sensors for band in sensor.bands]
+    edges = [b.center + sign * b.fwhm / 2 for b in bands if b.center and b.fwhm for sign in (-1, 1)]
+    for axes in optical:
+        axes.set_xlim(min([_SPAN_NM[0], *(0.97 * e for e in edges)]),
+                      max([_SPAN_NM[1], *(1.03 * e for e in edges)]))  # fmt: skip
+    used = sorted({x.frequency for x in (*spectrum.ranges, *bands) if x.frequency})
+    for axes in radar:
+        low, high = min([5.4, *used]), max([5.4, *used])
+        axes.set_xlim(low / 1.6, 2.6 * high * high / low)  # room for the labels, right
+        axes.xaxis.set_major_locator(FixedLocator(used))
+
+
 def _wavelengths(axes: Axes) -> None:
     axes.set_xscale("log")
-    axes.set_xlim(385, 13800)
     axes.xaxis.set_major_locator(FixedLocator(_TICKS_NM))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    axes.axvspan(THERMAL_FROM_NM, 13800, color="#fbf4f2", zorder=0)
+    axes.axvspan(THERMAL_FROM_NM, 1e6, color="#fbf4f2", zorder=0)
+    axes.set_xlim(*_SPAN_NM)
     _plain(axes)
 
 
 def _frequencies(axes: Axes) -> None:
     axes.set_xscale("log")
-    axes.set_xlim(3.3, 14)
-    axes.xaxis.set_major_locator(FixedLocator((5.405,)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.set_facecolor("#f4f7fb")

@@ -7,6 +7,7 @@ import pytest
 from smarties import errors
 from smarties.figures import coverage
 from smarties.spectrum import registry
+from smarties.spectrum.bands import Band, Sensor
 
 
 def painted(path) -> np.ndarray:
@@ -33,6 +34,17 @@ def test_more_bands_paint_more_and_at_longer_wavelengths(tmp_path):
         columns[name] = np.nonzero(painted(path))[0]
     assert columns["sentinel2-l2a"].max() > columns["rgb"].max() + 200
     assert columns["sentinel1-grd"].min() > columns["sentinel2-l2a"].max(), "radar stands apart"
+
+
+def test_the_axes_reach_a_sensor_beyond_them(tmp_path):
+    bands = (
+        Band(name="far", center=16000.0, fwhm=1000.0),
+        Band(name="HH", frequency=1.27, polarization="HH"),
+    )
+    made_up = Sensor(name="made-up", bands=bands)
+    path = coverage.chart(registry.spectrum(), [made_up], tmp_path / "far.png")
+    at = np.nonzero(painted(path))[0]
+    assert (at < 1740).any() and (at > 1740).any(), "one bar, and one radar mark apart from it"
 
 
 def test_colours_read_as_wavelengths():
