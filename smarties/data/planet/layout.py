@@ -96,9 +96,10 @@ def layout(place: world.Place, rng: np.random.Generator, grid: noise.Grid) -> La
 
 
 def _terrain(rng: np.random.Generator, grid: noise.Grid, relief: float) -> np.ndarray:
-    smooth = noise.fields(rng, grid, (3200, 1600, 800, 400, 200), 2, 0.5)
-    ridge = min(relief / 150, 1.0)
-    return (relief * (smooth[0] - ridge * np.abs(smooth[1]))).astype(np.float32)
+    """Returns heights, m: rounded hills, that turn to ridges and gullies as relief grows."""
+    hills, ridges = noise.fields(rng, grid, 3200, 50, 2, 0.5)
+    steep = np.float32(min(relief / 200, 1.0))
+    return np.float32(relief) * (hills * (1 - np.float32(0.6) * steep) - 2 * steep * np.abs(ridges))
 
 
 def _wild(place, rng, grid, terrain, first, kind) -> np.ndarray:
@@ -111,13 +112,18 @@ def _wild(place, rng, grid, terrain, first, kind) -> np.ndarray:
         suits = [misfit[_WILD.index(f)] if f in _WILD else 3.0 for f in first]
         chosen = [first[int(np.argmin(suits - rng.gumbel(size=len(first))))], *chosen[:3]]
     kind[_NATURAL] = kinds.number(*chosen)
-    score = noise.fields(rng, grid, (1600, 800, 400, 200, 100, 50, 25), 4, 0.72)
+    score = noise.fields(rng, grid, 1600, 12.5, 4, 0.72)
     lead = (1.5, 0.3, 0.0, -0.3) if first else (0.6, 0.4, 0.1, -0.2)
     height = (terrain - terrain.mean()) * np.float32(0.02)
     for slot, name in enumerate(chosen):
         favour = _WILD_NICHE[_WILD.index(name), 4] if name in _WILD else 0.0
         score[slot] += np.float32(favour) * height + np.float32(lead[slot])
-    return score.argmax(0).astype(np.int64)
+    patch, best = np.zeros(terrain.shape, np.uint8), score[0]
+    for slot in (1, 2, 3):
+        ahead = score[slot] > best
+        patch = np.maximum(patch, ahead.view(np.uint8) * np.uint8(slot))
+        best = np.maximum(best, score[slot])
+    return patch
 
 
 def _crops(place: world.Place, rng: np.random.Generator) -> list[str]:
@@ -141,33 +147,37 @@ def _farm(place, rng, grid, patch, share, kind) -> np.ndarray:
     """Cuts parcels into `patch`: rows of fields of uneven width; returns the tillage phase [H, W]."""
     kind[FIELD0:LOT0] = kinds.number(*_crops(place, rng))
     long, wide = rng.uniform(110, 420), rng.uniform(70, 240)
+    pivots = place.climate.precipitation < 600 and rng.random() < 0.4
+    uneven, bend = 0.28, np.float32(rng.choice([0, 12, 45]))
+    if pivots:
+        long = wide = rng.uniform(220, 420)
+        uneven, bend = 0.0, np.float32(0)
     u, v = grid.turned(rng.uniform(0, np.pi))
-    warp = noise.fields(rng, grid, (900, 450), 3, 0.5)
-    bend = np.float32(rng.choice([0, 12, 45]))
+    warp = noise.fields(rng, grid, 900, 450, 3, 0.5)
     u, v = u + bend * warp[0], v + bend * warp[1]
-    y = v / wide + np.float32(0.28) * np.sin(v * np.float32(2.3 / wide) + np.float32(rng.uniform(0, 6)))
+    y = v / wide + np.float32(uneven) * np.sin(v * np.float32(2.3 / wide) + np.float32(rng.uniform(0, 6)))
     row = np.floor(y)
     which = row.astype(np.int64) & 63
-    width = (long * rng.uniform(0.35, 1.6, 64)).astype(np.float32)
+    width = (long * (1.0 if pivots else rng.uniform(0.35, 1.6, 64)) * np.ones(64)).astype(np.float32)
     x = u / width[which] + rng.random(64, np.float32)[which]
     col = np.floor(x)
     code = (row * 73 + col * 151).astype(np.int64) & 1023
-    field = FIELD0 + rng.integers(0, _FIELDS, 1024)[code]
+    field = (FIELD0 + rng.integers(0, _FIELDS, 1024)).astype(np.uint8)[code]
     # Whole parcels are farmed or left; wild land keeps the corners where its noise runs high.
     keep = rng.random(1024, np.float32)[code] * np.float32(0.7) + warp[2]
     farmed = keep < noise.level(keep, share) if share < 0.97 else np.ones_like(keep, bool)
     dx, dy = np.abs(x - col - np.float32(0.5)), np.abs(y - row - np.float32(0.5))
-    if place.climate.precipitation < 550 and rng.random() < 0.5:
+    if pivots:
         # Centre pivots: a circle watered in each square, the corners left dry.
         corner = (dx * dx) + (dy * dy) > np.float32(0.235)
-        field = np.where(corner, FIELD0 + _FIELDS - 2, field)
+        field[corner] = FIELD0 + _FIELDS - 2
         kind[FIELD0 + _FIELDS - 2] = kinds.number("fallow")[0]
     kind[EDGE] = kinds.number(*rng.choice(["track", "broadleaf", "shrub"], 1))[0]
     if rng.random() < 0.75:
         half = np.float32(rng.uniform(2.0, 4.5))
         edge = (np.float32(0.5) - dx) * width[which] < half
         edge |= (np.float32(0.5) - dy) * np.float32(wide) < half
-        field = np.where(edge, EDGE, field)
+        field[edge] = EDGE
     np.copyto(patch, field, where=farmed)
     return np.where(farmed, np.sin(v * np.float32(2 * np.pi / rng.uniform(14, 34))), np.float32(0))
 
@@ -179,7 +189,7 @@ def _waters(theme, rng, grid, patch, terrain) -> None:
         theme, rng.uniform(0.02, 0.2) if rng.random() < 0.2 and theme != "snow" else 0.0
     )
     if share and not broad:
-        depth = noise.fields(rng, grid, (1600, 800, 400, 200, 100, 50), 1, 0.55)[0]
+        depth = noise.fields(rng, grid, 1600, 50, 1, 0.55)[0]
         if theme == "water" and rng.random() < 0.5:
             depth += grid.turned(rng.uniform(0, 2 * np.pi))[0] * np.float32(3.0 / grid.ground)
         shore = noise.level(depth, share)
@@ -198,7 +208,7 @@ def _waters(theme, rng, grid, patch, terrain) -> None:
 def _river(rng, grid, width: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns where the water and its banks are, [H, W] bool each."""
     u, v = grid.turned(rng.uniform(0, np.pi))
-    warp = noise.fields(rng, grid, (600, 300, 150), 1, 0.5)[0]
+    warp = noise.fields(rng, grid, 600, 150, 1, 0.5)[0]
     u = u + np.float32(0.4 * width + 25) * warp
     course, steep = np.float32(rng.normal(0, grid.ground / 8)) + np.zeros_like(u), np.zeros_like(u)
     for size in (rng.uniform(8, 14), rng.uniform(3.5, 6)):
@@ -209,7 +219,7 @@ def _river(rng, grid, width: float) -> tuple[np.ndarray, np.ndarray]:
         steep = steep + swing / length * np.cos(angle)
     off = np.abs(v - course) / np.sqrt(1 + steep * steep)
     half = np.float32(width / 2) * (1 + np.float32(0.3) * np.sin(u / np.float32(2.2 * width + 60)))
-    return off < half, off < half * np.float32(1.15) + np.float32(rng.uniform(4, 18))
+    return off < half, off < half * np.float32(1.15) + np.float32(rng.uniform(2, 10))
 
 
 def _town(rng, grid, patch, share, angle, kind) -> None:
@@ -223,7 +233,7 @@ def _town(rng, grid, patch, share, angle, kind) -> None:
     block = rng.uniform((70, 60, 120), (150, 110, 220)), rng.uniform((50, 50, 110), (90, 90, 190))
     lot = rng.uniform((18, 22, 45), (30, 40, 90))[style]
     u, v = grid.turned(angle)
-    warp = noise.fields(rng, grid, (800, 400, 200), 3, 0.6)
+    warp = noise.fields(rng, grid, 800, 200, 3, 0.6)
     bend = np.float32(rng.choice([0, 10, 30]))
     zone = warp[2] + (u * u + v * v) * np.float32(6 / grid.ground**2)
     inside = zone < noise.level(zone, share) if share < 0.97 else np.ones(zone.shape, bool)
@@ -242,10 +252,10 @@ def _town(rng, grid, patch, share, angle, kind) -> None:
         street |= (at < near) | (at > max(round(size / lot), 1) - near)
     margin = np.float32(rng.uniform((0.30, 0.38, 0.38), (0.42, 0.5, 0.48))[style])
     roof = np.maximum(*local) < margin
-    lots = LOT0 + rng.integers(0, _LOTS, 1024)[code & 1023]
-    town = np.where(roof, lots, LOT0)
-    town = np.where((rng.random(256) < rng.uniform(0, 0.12))[blocks & 255], PARK, town)
-    town = np.where(street, STREET, town)
+    lots = (LOT0 + rng.integers(0, _LOTS, 1024)).astype(np.uint8)[code & 1023]
+    town = np.where(roof, lots, np.uint8(LOT0))
+    np.copyto(town, PARK, where=(rng.random(256) < rng.uniform(0, 0.12))[blocks & 255])
+    town[street] = STREET
     inside &= (patch != LAKE) & (patch != RIVER)
     np.copyto(patch, town, where=inside)
 
@@ -257,4 +267,4 @@ def _roads(rng, grid, patch, angle) -> None:
         length = np.float32(rng.uniform(150, 600))
         course = np.float32(rng.uniform(0, 0.25)) * length * np.sin(u / length + np.float32(rng.uniform(0, 6)))
         off = np.abs(v - course - np.float32(rng.uniform(-0.4, 0.4) * grid.ground))
-        patch[(off < np.float32(rng.uniform(3.5, 8))) & (patch != LAKE)] = ROAD
+        patch[(off < np.float32(rng.uniform(5, 8))) & (patch != LAKE)] = ROAD

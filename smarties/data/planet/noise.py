@@ -57,32 +57,62 @@ def _spline(pixels: int, ground: float, wavelength: float) -> np.ndarray:
     taps = np.stack(
         [(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=1
     )
-    weights = np.zeros((pixels, int(ground / wavelength) + 4))
+    weights = np.zeros((pixels, _knots(ground, wavelength)))
     np.put_along_axis(weights, cell[:, None] + np.arange(4), taps / 6, axis=1)
     return (weights / np.sqrt(151 / 315)).astype(np.float32)
 
 
+def _knots(ground: float, wavelength: float) -> int:
+    return int(ground / wavelength) + 4
+
+
+@functools.lru_cache(maxsize=256)
+def _halved(fine: int, coarse: int) -> np.ndarray:
+    """Returns [fine, coarse]: the same spline on knots half as far apart (its two-scale relation)."""
+    weights = np.zeros((fine, coarse), np.float32)
+    for i in range(fine):
+        if i % 2:
+            j = (i + 1) // 2
+            weights[i, j - 1 : j + 2] = (0.125, 0.75, 0.125)
+        else:
+            weights[i, i // 2 : i // 2 + 2] = 0.5
+    return weights
+
+
 def fields(
-    rng: np.random.Generator, grid: Grid, wavelengths: tuple[float, ...], count: int, decay: float
+    rng: np.random.Generator,
+    grid: Grid,
+    coarse: float,
+    fine: float,
+    count: int,
+    decay: float,
+    cut: bool = False,
 ) -> np.ndarray:
-    """Returns `count` fields [count, H, W], a sum of octaves of about unit total variance.
+    """Returns `count` fields [count, H, W]: octaves of unit total variance, drawn coarse to fine.
 
     Args:
-      wavelengths: of the octaves, m, coarse to fine; those under two pixels are left out.
+      coarse, fine: wavelengths of the first and last octave, m; each is half the one before.
       decay: amplitude of each octave relative to the one before.
+      cut: leave out octaves the raster cannot show. What `rng` gives next then depends on the
+        raster, and must not be used for anything that rasters share.
     """
-    total: np.ndarray | None = None
-    power = sum(decay ** (2 * i) for i in range(len(wavelengths)))
-    for i, wavelength in enumerate(wavelengths):
-        if wavelength < 2 * grid.step and total is not None:
+    octaves = int(round(np.log2(coarse / fine))) + 1
+    power = sum(decay ** (2 * i) for i in range(octaves)) ** 0.5
+    knots, wavelength = None, coarse
+    for i in range(octaves):
+        wavelength = coarse / 2**i
+        if cut and knots is not None and wavelength < 2 * grid.step:
+            wavelength *= 2
             break
-        weights = _spline(grid.pixels, grid.ground, wavelength)
-        knots = rng.standard_normal((count, weights.shape[1], weights.shape[1]), np.float32)
-        knots *= np.float32(decay**i / power**0.5)
-        octave = np.matmul(np.matmul(weights, knots), weights.T)
-        total = octave if total is None else np.add(total, octave, out=total)
-    assert total is not None
-    return total
+        size = _knots(grid.ground, wavelength)
+        octave = rng.standard_normal((count, size, size), np.float32)
+        octave *= np.float32(decay**i / power)
+        if knots is not None:
+            halved = _halved(size, knots.shape[-1])
+            octave += np.matmul(np.matmul(halved, knots), halved.T)
+        knots = octave
+    weights = _spline(grid.pixels, grid.ground, wavelength)
+    return np.matmul(np.matmul(weights, knots), weights.T)
 
 
 @functools.lru_cache(maxsize=16)
@@ -103,6 +133,6 @@ def globe(seed: int, lon: np.ndarray, lat: np.ndarray, count: int) -> np.ndarray
 
 def level(field: np.ndarray, share: float) -> np.float32:
     """Returns the value that about `share` of a field [H, W] lies below."""
-    step = max(1, len(field) // 24)
-    values = np.sort(field[step // 2 :: step, step // 2 :: step], axis=None)
+    at = (np.arange(24) + 0.5) * (len(field) / 24)
+    values = np.sort(field[at.astype(int)[:, None], at.astype(int)], axis=None)
     return values[min(int(share * len(values)), len(values) - 1)]

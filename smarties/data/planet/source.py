@@ -9,7 +9,8 @@ import numpy as np
 
 from smarties import errors
 from smarties.data import sources
-from smarties.data.planet import kinds, layout, noise, sensing, species, world
+from smarties.data.planet import layout, noise, optics, sensing, species, world
+from smarties.data.planet import scene as scenes
 from smarties.spectrum import bands, registry
 
 VERSION = 1  # of the pictures: any change to what a (seed, index) looks like raises it
@@ -66,15 +67,17 @@ class Planet:
         if not -self._count <= index < self._count:
             raise IndexError(f"place {index} of {self._count}")
         number = self._first + int(index) % self._count
-        scene = self.scene(number)
+        seen = {n: self.scene(number, n) for n in {self._size, *self._sizes.values()}}
+        scene = seen[self._size]
         images, valid = {}, {}
         for sensor in self._sensors:
             pixels = self._sizes.get(sensor.name, self._size)
             rng = noise.generator(self._seed, number, zlib.crc32(sensor.name.encode()))
-            images[sensor.name] = sensing.render(scene, sensor, pixels, rng)
+            images[sensor.name] = sensing.render(seen[pixels], sensor, pixels, rng)
             valid[sensor.name] = _swath(rng, pixels, self._gaps)
-        cover = _sampled(scene.layout.cover, self._size)
-        environment = _environment(scene)
+        half = layout.OVERSAMPLE // 2
+        cover = scene.layout.cover[half :: layout.OVERSAMPLE, half :: layout.OVERSAMPLE]
+        environment = _environment(scene, cover)
         chance = noise.generator(self._seed, number, "life").random(len(SPECIES))
         share = np.bincount(cover.ravel(), minlength=len(LAND_COVER)) / cover.size
         return {
@@ -83,19 +86,18 @@ class Planet:
             "id": f"planet-{self._seed}-{number}",
             "location": np.array([scene.place.lon, scene.place.lat], np.float32),
             "time": np.float32(scene.place.day),
-            "land_cover": cover,
+            "land_cover": np.ascontiguousarray(cover),
             "labels": (share > 0.05).astype(np.uint8),
             "environment": environment,
             "species": (chance < species.suitability(environment)).astype(np.uint8),
         }
 
-    def scene(self, number: int) -> sensing.Scene:
-        """Returns what the sensors look at, on the drawn raster, for place `number` of the world."""
-        drawn = max([self._size, *self._sizes.values()]) * layout.OVERSAMPLE
-        grid = noise.grid(drawn, self._size * self._gsd)
+    def scene(self, number: int, pixels: int) -> scenes.Scene:
+        """Returns what sensors of `pixels` per side look at, for place `number` of the world."""
+        grid = noise.grid(pixels * layout.OVERSAMPLE, self._size * self._gsd)
         place = world.place(self._seed, number)
         ground = layout.layout(place, noise.generator(self._seed, number, "layout"), grid)
-        return sensing.scene(place, ground, noise.generator(self._seed, number, "texture"))
+        return scenes.scene(place, ground, noise.generator(self._seed, number, "texture"))
 
     def identity(self) -> dict[str, Any]:
         """Returns the constructor's arguments and the version of the pictures."""
@@ -105,11 +107,6 @@ class Planet:
             "count": self._count, "seed": self._seed, "size": self._size, "first": self._first,
             "gsd": self._gsd, "sizes": dict(self._sizes), "gaps": self._gaps,
         }  # fmt: skip
-
-
-def _sampled(image: np.ndarray, pixels: int) -> np.ndarray:
-    at = ((np.arange(pixels) + 0.5) * len(image) / pixels).astype(int)
-    return np.ascontiguousarray(image[at][:, at])
 
 
 def _swath(rng: np.random.Generator, pixels: int, gaps: float) -> np.ndarray:
@@ -127,13 +124,13 @@ def _red_infrared() -> bands.Sensor:
     )
 
 
-def _environment(scene: sensing.Scene) -> np.ndarray:
+def _environment(scene: scenes.Scene, cover: np.ndarray) -> np.ndarray:
     """Returns the variables of ENVIRONMENT, float32 [E]."""
     place, ground = scene.place, scene.layout
-    climate, cover = place.climate, ground.cover
+    climate = place.climate
     share = np.bincount(cover.ravel(), minlength=len(LAND_COVER)) / cover.size
     part = dict(zip(LAND_COVER, share, strict=True))
-    red, infrared = sensing.reflectance(scene, _red_infrared())[::4, ::4].mean((0, 1))
+    red, infrared = optics.reflectance(scene, _red_infrared(), len(cover)).mean((1, 2))
     steep = np.hypot(*(s[::4, ::4] for s in scene.slope)).mean()
     farms = 0.35 * part["cropland"]
     footprint = np.clip(0.5 * climate.settlement + 0.8 * part["built-up"] + farms - 0.1, 0, 1)
@@ -141,15 +138,15 @@ def _environment(scene: sensing.Scene) -> np.ndarray:
         climate.temperature, climate.swing, climate.precipitation, climate.seasonality,
         max(1000 * climate.elevation + float(ground.terrain.mean()), 0), np.degrees(np.arctan(steep)),
         climate.soil_ph, climate.soil_sand, footprint, (infrared - red) / (infrared + red),
-        part["broadleaf forest"] + part["conifer forest"], _water_distance(scene),
+        part["broadleaf forest"] + part["conifer forest"], _water_distance(scene, cover),
     ], np.float32)  # fmt: skip
 
 
-def _water_distance(scene: sensing.Scene) -> float:
+def _water_distance(scene: scenes.Scene, cover: np.ndarray) -> float:
     """Returns metres from the centre to water, or beyond the scene what the rainfall suggests."""
-    grid = scene.layout.grid
-    water = scene.layout.cover[::2, ::2] == LAND_COVER.index("water")
+    grid = noise.grid(len(cover), scene.layout.grid.ground)
+    water = cover == LAND_COVER.index("water")
     if water.any():
         row, column = np.nonzero(water)
-        return float(np.hypot(grid.east[0, ::2][column], grid.north[::2, 0][row]).min())
+        return float(np.hypot(grid.east[0, column], grid.north[row, 0]).min())
     return grid.ground / 2 + 4e5 / float(scene.place.climate.precipitation)

@@ -59,8 +59,16 @@ def suitability(environment: np.ndarray) -> np.ndarray:
     value = np.array(environment, np.float64)
     value[..., logarithmic] = np.log10(np.maximum(value[..., logarithmic], 1))
     value = (value - center) / spread
-    misfit = np.zeros((*value.shape[:-1], len(SPECIES)))
-    for i, niche in enumerate(NICHES.values()):
-        for name, (optimum, width) in niche.items():
-            misfit[..., i] += ((value[..., ENVIRONMENT.index(name)] - optimum) / width) ** 2
-    return 0.95 * np.exp(-0.5 * misfit)
+    misfit = ((value[..., None, :] - _OPTIMUM) / _WIDTH) ** 2
+    return 0.95 * np.exp(-0.5 * misfit.sum(-1))
+
+
+def _table(part: int, otherwise: float) -> np.ndarray:
+    """Returns optima (part 0) or widths (part 1) as a table [S, E]."""
+    return np.array([
+        [niche[name][part] if name in niche else otherwise for name in ENVIRONMENT]
+        for niche in NICHES.values()
+    ])  # fmt: skip
+
+
+_OPTIMUM, _WIDTH = _table(0, 0.0), _table(1, np.inf)
