@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
 from smarties import errors
 from smarties.training import checkpoint, clock, plan, rundir, settings, state, writer
@@ -21,7 +20,7 @@ from smarties.training import task as tasks
 from smarties.typing import Tree
 
 
-def train(task: tasks.Task, config: ConfigDict, workdir: str | Path) -> dict[str, float]:
+def train(task: tasks.Task, config: settings.Config, workdir: str | Path) -> dict[str, float]:
     """Returns the numbers of the final evaluation, and leaves a run directory.
 
     Resumes from the last checkpoint in `workdir`; the run is then, metrics.jsonl included, the same
@@ -108,7 +107,7 @@ class Log:
     def __init__(
         self,
         task: tasks.Task,
-        config: ConfigDict,
+        config: settings.Config,
         workdir: Path,
         planned: plan.Plan,
         start: int,

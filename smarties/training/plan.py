@@ -8,10 +8,9 @@ import jax
 import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from ml_collections import ConfigDict
 
 from smarties import errors
-from smarties.training import optimizer, schedule, sharding, state
+from smarties.training import optimizer, schedule, settings, sharding, state
 from smarties.training import task as tasks
 from smarties.typing import Tree
 
@@ -47,7 +46,7 @@ class Plan:
         return sharding.put(batch, self.batch, NamedSharding(self.mesh, sharding.BATCH))
 
 
-def make(task: tasks.Task, config: ConfigDict, devices: list[Any] | None = None) -> Plan:
+def make(task: tasks.Task, config: settings.Config, devices: list[Any] | None = None) -> Plan:
     """Returns the plan of a resolved configuration (`settings.resolve`); allocates nothing."""
     mesh = sharding.make_mesh(config.mesh, devices)
     if not config.batch_size or config.batch_size < 1:

@@ -19,7 +19,7 @@ def duration(
     `UserError` when several are given, or epochs of a task that has none (no `examples_per_epoch`).
     """
     names = [f"{prefix}{unit}" for unit in ("steps", "epochs", "examples")]
-    given = {name: config.get(name) for name in names if config.get(name)}
+    given: dict[str, Any] = {name: config[name] for name in names if config.get(name)}
     if len(given) > 1:
         raise errors.UserError(
             f"configuration gives {' and '.join(given)}: give exactly one (0 means not given)"

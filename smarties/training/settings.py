@@ -7,23 +7,24 @@ from ml_collections import config_dict
 
 from smarties import errors
 
-_FLOAT, _INT = config_dict.placeholder(float), config_dict.placeholder(int)
+Config = Any  # a ConfigDict; its fields are read by name
 
 # What the loop reads, by section. The sections task, model and data belong to the task, and so do
-# all keys of `evaluate` but `every`. Durations: 0 or None is "not given".
+# all keys of `evaluate` but `every`. A type stands for "not given",
+# as 0 does for a duration.
 DEFAULTS: dict[str, Any] = {
     "name": "run",
     "seed": 0,
-    "steps": _INT,
-    "epochs": _FLOAT,
-    "examples": _INT,
-    "batch_size": _INT,
+    "steps": int,
+    "epochs": float,
+    "examples": int,
+    "batch_size": int,
     "optimizer": {
-        "learning_rate": _FLOAT,
-        "base_learning_rate": _FLOAT,  # of a batch of 256
-        "warmup_steps": _INT,
-        "warmup_epochs": _FLOAT,
-        "warmup_examples": _INT,
+        "learning_rate": float,
+        "base_learning_rate": float,  # of a batch of 256
+        "warmup_steps": int,
+        "warmup_epochs": float,
+        "warmup_examples": int,
         "schedule": "cosine",
         "weight_decay": 0.05,
         "decay": "kernels",
@@ -53,7 +54,7 @@ FREE = (
 )
 
 
-def resolve(config: config_dict.ConfigDict) -> config_dict.ConfigDict:
+def resolve(config: Config) -> Config:
     """Returns a copy of `config` with every default filled in; an unknown key is a `UserError`."""
     resolved = config_dict.ConfigDict(config)
     for key in resolved:
@@ -64,23 +65,30 @@ def resolve(config: config_dict.ConfigDict) -> config_dict.ConfigDict:
             if isinstance(default, dict):
                 _fill(resolved, key, default)
             elif key not in resolved:
-                resolved[key] = default
+                resolved[key] = _open(default)
     return resolved
 
 
-def _fill(config: config_dict.ConfigDict, section: str, defaults: dict[str, Any]) -> None:
+def _fill(config: Config, section: str, defaults: dict[str, Any]) -> None:
     given = config.get(section, config_dict.ConfigDict())
     for key in given:
         if key not in defaults and section != "evaluate":
             known = (f"{section}.{name}" for name in defaults)
             raise errors.unknown("configuration key", f"{section}.{key}", known)
-    merged = config_dict.ConfigDict(defaults)
+    merged = config_dict.ConfigDict({key: _open(default) for key, default in defaults.items()})
     with merged.unlocked():
-        merged.update(given)
+        try:
+            merged.update(given)
+        except TypeError as error:
+            raise errors.UserError(f"configuration section {section}: {error}") from error
     config[section] = merged
 
 
-def plain(config: config_dict.ConfigDict) -> dict[str, Any]:
+def _open(default: Any) -> Any:
+    return config_dict.placeholder(default) if default in (int, float) else default
+
+
+def plain(config: Config) -> dict[str, Any]:
     """Returns the configuration as JSON would give it back: dicts, lists, strings and numbers."""
     return json.loads(json.dumps(config.to_dict()))
 

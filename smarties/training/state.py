@@ -40,6 +40,11 @@ def split(params: Tree) -> tuple[Tree, Tree]:
     return trainable, {name: value for name, value in params.items() if name == "stats"}
 
 
+def join(trainable: Tree, stats: Tree) -> Tree:
+    """Returns the parameters that `split` took apart."""
+    return {**trainable, **stats}
+
+
 def make_init(
     task: tasks.Task, tx: optax.GradientTransformation, seed: int, ema: float
 ) -> Callable[[], State]:
@@ -87,7 +92,7 @@ def make_step(
         trainable = optax.apply_updates(trainable, updates)
         average = state.ema
         if average is not None:
-            average = optax.incremental_update(trainable, split(average)[0], 1 - ema) | stats
+            average = join(optax.incremental_update(trainable, split(average)[0], 1 - ema), stats)
         norm = optax.tree.norm(gradient)
         metrics |= {
             "gradient_norm": norm,
@@ -98,7 +103,9 @@ def make_step(
                 jnp.float32
             ),
         }
-        new = State(step=state.step + 1, params=trainable | stats, opt_state=opt_state, ema=average)
+        new = State(
+            step=state.step + 1, params=join(trainable, stats), opt_state=opt_state, ema=average
+        )
         return new, metrics
 
     return step
@@ -109,7 +116,7 @@ def _of_loss(loss: Callable[[Tree, Tree, Key], tuple[Array, dict[str, Any]]]) ->
         trainable, stats = split(params)
 
         def objective(trainable: Tree) -> tuple[Array, dict[str, Any]]:
-            value, metrics = loss(trainable | stats, batch, key)
+            value, metrics = loss(join(trainable, stats), batch, key)
             return value, {**metrics, "loss": value}
 
         gradient, metrics = jax.grad(objective, has_aux=True)(trainable)
@@ -138,7 +145,9 @@ def _accumulated(gradients: Gradients, count: int, sharding: NamedSharding | Non
         def micro(carry, inputs):
             total, stats = carry
             part, index = inputs
-            gradient, metrics = gradients(trainable | stats, part, jax.random.fold_in(key, index))
+            gradient, metrics = gradients(
+                join(trainable, stats), part, jax.random.fold_in(key, index)
+            )
             metrics = dict(metrics)
             if stats:
                 stats = {"stats": metrics.pop("stats")}
