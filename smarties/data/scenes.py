@@ -7,9 +7,9 @@ the texts of all `*` together are the scene's key: {"sentinel1-grd": "S1RTC/*.ti
 """
 
 import dataclasses
+import hashlib
 import math
 import re
-import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -191,7 +191,9 @@ def split(scenes: dict[Key, list], split: str | None, share: float, names, seed:
                 raise errors.unknown("test scene", name, known)
         test = {key for key in scenes if {place[key], "/".join(key)} & set(names)}
     else:
-        drawn = sorted(set(place.values()), key=lambda p: (zlib.crc32(f"{seed}/{p}".encode()), p))
+        drawn = sorted(
+            set(place.values()), key=lambda p: hashlib.sha256(f"{seed}/{p}".encode()).digest()
+        )
         count = min(max(1, round(share * len(drawn))), len(drawn) - 1)
         test = {key for key in scenes if place[key] in drawn[:count]}
     if not test or len(test) == len(scenes):

@@ -11,7 +11,7 @@ from smarties.data import pipeline
 
 
 class Numbers:
-    """Examples whose pixels are their index: `a` is 4x4x2 uint16, `b` is 2x2x1 float32 and negative."""
+    """Examples whose pixels are their index, negative in sensor `b`."""
 
     sensors = ("a", "b")
 
