@@ -43,7 +43,7 @@ def _run(path: Path, arg: str | None) -> ConfigDict:
         raise errors.UserError(f"no configuration file {path}: give the path of a Python file")
     spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise errors.UserError(f"configuration file {path}: its name must end in .py")
+        raise errors.UserError(f"configuration file {path}: the name must end in .py")
     module = importlib.util.module_from_spec(spec)
     # The file is the user's program: whatever it raises is theirs to mend, and is told with its line.
     try:
