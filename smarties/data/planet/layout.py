@@ -87,7 +87,7 @@ def layout(place: world.Place, rng: np.random.Generator, grid: noise.Grid) -> La
         _roads(rng, grid, patch, angle)
     z = rng.standard_normal((4, PATCHES)).astype(np.float32)
     return Layout(
-        grid, terrain, patch, rows, angle, kind,
+        grid, terrain, patch.astype(np.intp), rows, angle, kind,
         shift=(rng.normal(0, 8) + 8 * z[0]).astype(np.float32),
         tone=np.exp(0.10 * z[1] + 0.05 * rng.standard_normal(dtype=np.float32)),
         rough=1.3 * z[2] + rng.normal(0, 0.8),
@@ -97,9 +97,12 @@ def layout(place: world.Place, rng: np.random.Generator, grid: noise.Grid) -> La
 
 def _terrain(rng: np.random.Generator, grid: noise.Grid, relief: float) -> np.ndarray:
     """Returns heights, m: rounded hills, that turn to ridges and gullies as relief grows."""
-    hills, ridges = noise.fields(rng, grid, 3200, 50, 2, 0.5)
-    steep = np.float32(min(relief / 200, 1.0))
-    return np.float32(relief) * (hills * (1 - np.float32(0.6) * steep) - 2 * steep * np.abs(ridges))
+    steep = np.float32(min(relief / 150, 1.0))
+    hills = noise.fields(rng, grid, 3200, 100, 1, 0.5)[0] * (1 - np.float32(0.5) * steep)
+    for coarse, share in ((1600, 0.9), (400, 0.28)):
+        ridges = noise.fields(rng, grid, coarse, 50, 1, 0.5)[0]
+        hills -= np.float32(share) * steep * np.abs(ridges)
+    return np.float32(relief) * hills
 
 
 def _wild(place, rng, grid, terrain, first, kind) -> np.ndarray:
@@ -112,7 +115,7 @@ def _wild(place, rng, grid, terrain, first, kind) -> np.ndarray:
         suits = [misfit[_WILD.index(f)] if f in _WILD else 3.0 for f in first]
         chosen = [first[int(np.argmin(suits - rng.gumbel(size=len(first))))], *chosen[:3]]
     kind[_NATURAL] = kinds.number(*chosen)
-    score = noise.fields(rng, grid, 1600, 12.5, 4, 0.72)
+    score = noise.fields(rng, grid, 1600, 25, 4, 0.75)
     lead = (1.5, 0.3, 0.0, -0.3) if first else (0.6, 0.4, 0.1, -0.2)
     height = (terrain - terrain.mean()) * np.float32(0.02)
     for slot, name in enumerate(chosen):
@@ -237,24 +240,24 @@ def _town(rng, grid, patch, share, angle, kind) -> None:
     bend = np.float32(rng.choice([0, 10, 30]))
     zone = warp[2] + (u * u + v * v) * np.float32(6 / grid.ground**2)
     inside = zone < noise.level(zone, share) if share < 0.97 else np.ones(zone.shape, bool)
-    local, code = [], np.zeros((), np.int64)
-    street = np.zeros(zone.shape, bool)
-    blocks = np.zeros(zone.shape, np.int64)
+    local, street = [], np.zeros(zone.shape, bool)
+    code = blocks = np.float32(4096)
     for along, side, size, prime in ((u, warp[0], block[0][style], 29), (v, warp[1], block[1][style], 57)):
         at = (along + bend * side) / np.float32(size)
         cell = np.floor(at)
-        at = (at - cell) * np.float32(max(round(size / lot), 1))
-        blocks = blocks + cell.astype(np.int64) * prime
+        lots_across = max(round(size / lot), 1)
+        at = (at - cell) * np.float32(lots_across)
+        blocks = blocks + cell * np.float32(prime)
         lots = np.floor(at)
-        code = code + (cell * (7 * prime) + lots * (prime + 4)).astype(np.int64)
+        code = code + cell * np.float32(7 * prime) + lots * np.float32(prime + 4)
         local.append(np.abs(at - lots - np.float32(0.5)))
-        near = np.float32(rng.uniform(4, 7) * max(round(size / lot), 1) / size)
-        street |= (at < near) | (at > max(round(size / lot), 1) - near)
+        near = np.float32(rng.uniform(4, 7) * lots_across / size)
+        street |= np.abs(at - np.float32(lots_across / 2)) > np.float32(lots_across / 2) - near
     margin = np.float32(rng.uniform((0.30, 0.38, 0.38), (0.42, 0.5, 0.48))[style])
     roof = np.maximum(*local) < margin
-    lots = (LOT0 + rng.integers(0, _LOTS, 1024)).astype(np.uint8)[code & 1023]
+    lots = (LOT0 + rng.integers(0, _LOTS, 1024)).astype(np.uint8)[code.astype(np.intp) & 1023]
     town = np.where(roof, lots, np.uint8(LOT0))
-    np.copyto(town, PARK, where=(rng.random(256) < rng.uniform(0, 0.12))[blocks & 255])
+    np.copyto(town, PARK, where=(rng.random(256) < rng.uniform(0, 0.12))[blocks.astype(np.intp) & 255])
     town[street] = STREET
     inside &= (patch != LAKE) & (patch != RIVER)
     np.copyto(patch, town, where=inside)

@@ -112,7 +112,16 @@ def fields(
             octave += np.matmul(np.matmul(halved, knots), halved.T)
         knots = octave
     weights = _spline(grid.pixels, grid.ground, wavelength)
-    return np.matmul(np.matmul(weights, knots), weights.T)
+    strips = weights.reshape(-1, _strip(*weights.shape), weights.shape[1])
+    image = np.matmul(np.matmul(strips, knots[:, None]), weights.T)
+    return image.reshape(count, grid.pixels, grid.pixels)
+
+
+def _strip(pixels: int, knots: int) -> int:
+    """Returns rows to multiply at once: products this small stay on the calling thread in BLAS,
+    whose own threads would fight with those of the loader and the training step."""
+    sizes = [n for n in (16, 8, 4, 2) if pixels % n == 0]
+    return next((n for n in sizes if n * knots * pixels <= 65_536), sizes[-1] if sizes else 1)
 
 
 @functools.lru_cache(maxsize=16)

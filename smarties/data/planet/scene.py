@@ -61,7 +61,7 @@ def scene(place: world.Place, layout: layout.Layout, rng: np.random.Generator) -
     stubble = np.where(front[:, _AT["straw"]] > 0, 0.45 * aged, 0)
     share = number["low"] + (number["high"] - number["low"]) * np.maximum(season, stubble)
     share *= np.where(number["end"] > 0, layout.vigour, 1)
-    bare = 0.75 + 0.25 * (1 - wet)
+    bare = 0.62 + 0.3 * (1 - wet)
     back, front = back * (layout.tone * bare)[:, None], front * layout.tone[:, None]
 
     rough = texture[0] + np.float32(0.6) * layout.rows
