@@ -51,7 +51,9 @@ def contact_sheet(examples: Sequence[sources.Example], width: float = 1.9) -> fi
     """
     rows = [_pictures(example) for example in examples]
     count = max(len(row) for row in rows)
-    sheet = figure.Figure((count * width, len(rows) * (width + 0.16)), dpi=110, layout="constrained")
+    sheet = figure.Figure(
+        (count * width, len(rows) * (width + 0.16)), dpi=110, layout="constrained"
+    )
     axes = sheet.subplots(len(rows), count, squeeze=False)
     for line, row, example in zip(axes, rows, examples, strict=True):
         for axis, (title, picture) in zip(line, row, strict=False):

@@ -1,4 +1,4 @@
-"""Sensor pixels from drawn ones: weighted tables over patches, averaged over each pixel's ground."""
+"""Sensor pixels from drawn ones: weighted tables over patches, averaged over each pixel."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What covers the ground: terrain, woods, waters, fields, towns and roads of one place, as patches."""
+"""What covers the ground of a place: terrain, woods, waters, fields, towns, roads, as patches."""
 
 import dataclasses
 import functools
@@ -42,7 +42,7 @@ class Layout:
 
     Attributes:
       terrain: height of the ground, m. patch: which patch a pixel belongs to.
-      fields: angle of tillage along the field; street_angle: of the town grid, radians.
+      rows: tillage lines in the fields, -1..1 [H, W]; street_angle: of the town grid, radians.
       kind: position in `kinds.KINDS`; shift: days the season is late; tone: brightness factor;
       rough: radar roughness, dB; vigour: factor of the green share.
     """
@@ -65,7 +65,7 @@ class Layout:
 
 
 def layout(place: world.Place, rng: np.random.Generator, grid: noise.Grid) -> Layout:
-    """Returns the layout of a place: wild land first, then whatever people and water cut out of it."""
+    """Returns the layout of a place: wild land, then what people and water cut out of it."""
     theme = world.LAND_COVER[place.theme]
     first, relief, farmed, built = _THEME[theme]
     kind = np.zeros(PATCHES, np.int64)
@@ -76,7 +76,9 @@ def layout(place: world.Place, rng: np.random.Generator, grid: noise.Grid) -> La
     if share > 0.03:
         rows = _farm(place, rng, grid, patch, share, kind)
     kind[LAKE], kind[RIVER] = kinds.number("lake", "river")
-    kind[SHORE] = kinds.number("sand" if rng.random() < 0.4 else "reed" if rng.random() < 0.5 else "shrub")[0]
+    kind[SHORE] = kinds.number(
+        "sand" if rng.random() < 0.4 else "reed" if rng.random() < 0.5 else "shrub"
+    )[0]
     _waters(theme, rng, grid, patch, terrain)
     angle = rng.uniform(0, np.pi / 2)
     share = rng.uniform(*built)
@@ -106,7 +108,7 @@ def _terrain(rng: np.random.Generator, grid: noise.Grid, relief: float) -> np.nd
 
 
 def _wild(place, rng, grid, terrain, first, kind) -> np.ndarray:
-    """Returns patches 0..3: the theme's kind and three that suit the climate, by height and noise."""
+    """Returns patches 0..3: the theme's kind, three that suit the climate, by height and noise."""
     has = np.array([place.climate.temperature, np.log10(place.climate.precipitation)])
     misfit = (((has - _WILD_NICHE[:, :4:2]) / _WILD_NICHE[:, 1:4:2]) ** 2).sum(-1)
     order = np.argsort(0.5 * misfit - rng.gumbel(size=len(_WILD)))
@@ -147,7 +149,7 @@ def _crops(place: world.Place, rng: np.random.Generator) -> list[str]:
 
 
 def _farm(place, rng, grid, patch, share, kind) -> np.ndarray:
-    """Cuts parcels into `patch`: rows of fields of uneven width; returns the tillage phase [H, W]."""
+    """Cuts parcels into `patch`, rows of fields of uneven width; returns tillage lines [H, W]."""
     kind[FIELD0:LOT0] = kinds.number(*_crops(place, rng))
     long, wide = rng.uniform(110, 420), rng.uniform(70, 240)
     pivots = place.climate.precipitation < 600 and rng.random() < 0.4
@@ -158,10 +160,14 @@ def _farm(place, rng, grid, patch, share, kind) -> np.ndarray:
     u, v = grid.turned(rng.uniform(0, np.pi))
     warp = noise.fields(rng, grid, 900, 450, 3, 0.5)
     u, v = u + bend * warp[0], v + bend * warp[1]
-    y = v / wide + np.float32(uneven) * np.sin(v * np.float32(2.3 / wide) + np.float32(rng.uniform(0, 6)))
+    y = v / wide + np.float32(uneven) * np.sin(
+        v * np.float32(2.3 / wide) + np.float32(rng.uniform(0, 6))
+    )
     row = np.floor(y)
     which = row.astype(np.int64) & 63
-    width = (long * (1.0 if pivots else rng.uniform(0.35, 1.6, 64)) * np.ones(64)).astype(np.float32)
+    width = (long * (1.0 if pivots else rng.uniform(0.35, 1.6, 64)) * np.ones(64)).astype(
+        np.float32
+    )
     x = u / width[which] + rng.random(64, np.float32)[which]
     col = np.floor(x)
     code = (row * 73 + col * 151).astype(np.int64) & 1023
@@ -242,7 +248,10 @@ def _town(rng, grid, patch, share, angle, kind) -> None:
     inside = zone < noise.level(zone, share) if share < 0.97 else np.ones(zone.shape, bool)
     local, street = [], np.zeros(zone.shape, bool)
     code = blocks = np.float32(4096)
-    for along, side, size, prime in ((u, warp[0], block[0][style], 29), (v, warp[1], block[1][style], 57)):
+    for along, side, size, prime in (
+        (u, warp[0], block[0][style], 29),
+        (v, warp[1], block[1][style], 57),
+    ):
         at = (along + bend * side) / np.float32(size)
         cell = np.floor(at)
         lots_across = max(round(size / lot), 1)
@@ -257,7 +266,9 @@ def _town(rng, grid, patch, share, angle, kind) -> None:
     roof = np.maximum(*local) < margin
     lots = (LOT0 + rng.integers(0, _LOTS, 1024)).astype(np.uint8)[code.astype(np.intp) & 1023]
     town = np.where(roof, lots, np.uint8(LOT0))
-    np.copyto(town, PARK, where=(rng.random(256) < rng.uniform(0, 0.12))[blocks.astype(np.intp) & 255])
+    np.copyto(
+        town, PARK, where=(rng.random(256) < rng.uniform(0, 0.12))[blocks.astype(np.intp) & 255]
+    )
     town[street] = STREET
     inside &= (patch != LAKE) & (patch != RIVER)
     np.copyto(patch, town, where=inside)
@@ -268,6 +279,10 @@ def _roads(rng, grid, patch, angle) -> None:
     for _ in range(rng.choice(3, p=(0.3, 0.5, 0.2))):
         u, v = grid.turned(angle + rng.choice((0, np.pi / 2)) + rng.normal(0, 0.2))
         length = np.float32(rng.uniform(150, 600))
-        course = np.float32(rng.uniform(0, 0.25)) * length * np.sin(u / length + np.float32(rng.uniform(0, 6)))
+        course = (
+            np.float32(rng.uniform(0, 0.25))
+            * length
+            * np.sin(u / length + np.float32(rng.uniform(0, 6)))
+        )
         off = np.abs(v - course - np.float32(rng.uniform(-0.4, 0.4) * grid.ground))
         patch[(off < np.float32(rng.uniform(5, 8))) & (patch != LAKE)] = ROAD

@@ -6,7 +6,7 @@ import numpy as np
 
 from smarties.spectrum import bands
 
-# Knots of hemispherical reflectance, percent, typical of library spectra (leaf optics, soils, man-made).
+# Knots of reflectance, percent, in the manner of library spectra (leaves, soils, man-made).
 KNOTS_NM = (400, 443, 490, 560, 620, 665, 705, 740, 783, 842, 945, 1100, 1240, 1450, 1610, 1800,
             1940, 2100, 2200, 2350, 2500)  # fmt: skip
 _PERCENT = {

@@ -50,7 +50,7 @@ def grid(pixels: int, ground: float) -> Grid:
 
 @functools.lru_cache(maxsize=256)
 def _spline(pixels: int, ground: float, wavelength: float) -> np.ndarray:
-    """Returns cubic B-spline weights [pixels, knots], scaled so that white knots give variance 1."""
+    """Returns cubic B-spline weights [pixels, knots]; white knots give variance 1."""
     at = (np.arange(pixels) + 0.5) * ground / pixels / wavelength
     cell = np.floor(at).astype(int)
     f = at - cell
@@ -68,7 +68,7 @@ def _knots(ground: float, wavelength: float) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _halved(fine: int, coarse: int) -> np.ndarray:
-    """Returns [fine, coarse]: the same spline on knots half as far apart (its two-scale relation)."""
+    """Returns [fine, coarse]: the same spline on knots half as far apart (two-scale relation)."""
     weights = np.zeros((fine, coarse), np.float32)
     for i in range(fine):
         if i % 2:
@@ -132,7 +132,7 @@ def _waves(seed: int, count: int, waves: int = 24) -> tuple[np.ndarray, np.ndarr
 
 
 def globe(seed: int, lon: np.ndarray, lat: np.ndarray, count: int) -> np.ndarray:
-    """Returns `count` smooth unit-variance fields of a world at [n] places (degrees): [n, count]."""
+    """Returns `count` smooth unit-variance fields of a world at [n] places, degrees: [n, count]."""
     vectors, phases = _waves(seed, count)
     lon, lat = np.radians(lon), np.radians(lat)
     xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

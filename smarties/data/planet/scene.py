@@ -116,6 +116,8 @@ def _light(slope, cosine: float, azimuth: float) -> np.ndarray:
     """Returns irradiance relative to flat ground: direct sun on the slope, and skylight."""
     east, north = slope
     tangent = np.float32((1 - cosine**2) ** 0.5 / cosine)
-    direct = 1 - tangent * (np.float32(np.sin(azimuth)) * east + np.float32(np.cos(azimuth)) * north)
+    direct = 1 - tangent * (
+        np.float32(np.sin(azimuth)) * east + np.float32(np.cos(azimuth)) * north
+    )
     direct /= np.sqrt(1 + east * east + north * north)
     return np.float32(0.25) + np.float32(0.75) * np.clip(direct, 0, 1.7)

@@ -31,7 +31,8 @@ class Planet:
       gaps: probability that a place lies at the edge of a swath, per sensor.
 
     Raises:
-      UserError: unknown sensor, a size that is no positive number, or `sizes` of an absent sensor.
+      UserError: unknown sensor or one in units it cannot render, a size that is not above 0, or
+        `sizes` of an absent sensor.
     """
 
     def __init__(
@@ -48,6 +49,15 @@ class Planet:
         self._sensors = tuple(registry.sensor(s) for s in sensors)
         self.sensors = tuple(s.name for s in self._sensors)
         self._sizes = dict(sizes or {})
+        for sensor in self._sensors:
+            if any(
+                band.unit not in ("reflectance", "digital number", "K", "dB")
+                for band in sensor.bands
+            ):
+                raise errors.UserError(
+                    f"planet: {sensor.name} has bands in other units than reflectance, "
+                    "digital number, K and dB, which is all it renders"
+                )
         for name in self._sizes:
             if name not in self.sensors:
                 raise errors.unknown("sensor in sizes of the planet", name, self.sensors)
@@ -110,7 +120,7 @@ class Planet:
 
 
 def _swath(rng: np.random.Generator, pixels: int, gaps: float) -> np.ndarray:
-    """Returns the valid mask [H, W]: all True, or cut by a straight edge with probability `gaps`."""
+    """Returns the valid mask [H, W]: True, or cut by a straight edge with probability `gaps`."""
     if gaps == 0 or rng.random() >= gaps:
         return np.ones((pixels, pixels), bool)
     grid = noise.grid(pixels, 1.0)
@@ -120,7 +130,10 @@ def _swath(rng: np.random.Generator, pixels: int, gaps: float) -> np.ndarray:
 @functools.cache
 def _red_infrared() -> bands.Sensor:
     return bands.Sensor(
-        name="ndvi", bands=tuple(bands.Band(name=n, center=c, fwhm=30.0) for n, c in (("red", 665), ("nir", 842)))
+        name="ndvi",
+        bands=tuple(
+            bands.Band(name=n, center=c, fwhm=30.0) for n, c in (("red", 665), ("nir", 842))
+        ),
     )
 
 

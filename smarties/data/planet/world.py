@@ -49,7 +49,7 @@ class Climate:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """One place of a world: its theme (index into LAND_COVER), location (degrees), date and climate."""
+    """One place: its theme (index into LAND_COVER), location (degrees), date and climate."""
 
     theme: int
     lon: float
