@@ -1,0 +1,39 @@
+"""What is learnt: the tasks by name. Adding one = a file, a line here, a test."""
+
+import dataclasses
+
+from ml_collections import config_dict
+
+from smarties.errors import unknown
+from smarties.tasks import pretraining
+
+
+def _pretraining(config: config_dict.ConfigDict) -> pretraining.Pretraining:
+    known = [f.name for f in dataclasses.fields(pretraining.Recipe)]
+    for key in config.task:
+        if key not in known:
+            raise unknown("configuration key", f"task.{key}", [f"task.{k}" for k in known])
+    plain = config.to_dict()
+    evaluation = {k: v for k, v in plain.get("evaluate", {}).items() if k != "every"}
+    return pretraining.Pretraining(
+        recipe=pretraining.Recipe(**plain["task"]),
+        model=plain["model"],
+        data=plain["data"],
+        batch_size=config.batch_size,
+        seed=config.seed,
+        evaluation=evaluation or None,
+    )
+
+
+TASKS = {"pretraining": _pretraining}
+
+
+def make(config: config_dict.ConfigDict):
+    """Returns the task a configuration names, a `training.task.Task`.
+
+    Raises:
+      UserError: an unknown task or key, or whatever the task refuses.
+    """
+    if config.task.name not in TASKS:
+        raise unknown("task", config.task.name, TASKS)
+    return TASKS[config.task.name](config)

@@ -1,0 +1,197 @@
+"""What a pretrained encoder knows of held-out scenes, each number beside its baselines.
+
+reconstruct/SENSOR         mean squared error of masked tokens, targets as in training
+reconstruct/SENSOR/mean    of predicting each band's mean target, the best constant per band
+knn/SENSOR                 accuracy of the dominant land cover
+retrieve/A->B              recall at 1 of the image of the same place by another sensor; ranks over all held-out places
+.../random                 the same number with untrained weights;  .../chance  by guessing
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from smarties.data import pipeline, sources, views
+from smarties.errors import UserError
+from smarties.metrics import neighbours
+from smarties.models import mixup
+from smarties.spectrum import registry
+from smarties.tasks import embedding, objective
+from smarties.typing import Tree
+
+
+class Probe:
+    """Evaluates the parameters of a pretraining task.
+
+    Args:
+      task: the `Pretraining` task.
+      source: held-out examples; each has images of all sensors that are evaluated.
+      archive: examples whose labels vote in kNN; None leaves kNN out.
+      pairs: {name: (first, second)} of sensors to reconstruct, mix and retrieve.
+      unseen: sensors that were not in pretraining, embedded for kNN beside the others.
+      pooling: of features.
+      batch: images at a time.
+      pictures: held-out scenes to keep as arrays in `figures/reconstructions.npz`.
+      every: read by the loop.
+    """
+
+    def __init__(
+        self,
+        task,
+        *,
+        source: Mapping[str, Any],
+        pairs: Mapping[str, tuple[str, str]],
+        archive: Mapping[str, Any] | None = None,
+        unseen: tuple[str, ...] = (),
+        pooling: embedding.Pooling = "mean",
+        batch: int = 32,
+        pictures: int = 4,
+        every: int = 0,
+    ):
+        self.task, self.pooling, self.batch, self.pictures = task, pooling, batch, pictures
+        self.source = sources.source(**source)
+        self.archive = sources.source(**archive) if archive else None
+        self.pairs = {name: tuple(pair) for name, pair in sorted(pairs.items())}
+        self.sensors = {
+            name: registry.sensor(name)
+            for name in (*dict.fromkeys(s for pair in self.pairs.values() for s in pair), *unseen)
+        }
+        if len(self.source) < 2:
+            raise UserError(f"evaluate.source has {len(self.source)} examples: 2 or more are needed")
+
+    def __call__(self, params: Tree, step: int, directory: Path) -> dict[str, float]:
+        """Returns {name: value}; leaves pictures in `directory`."""
+        values = self._numbers(params) | self._untrained
+        values |= self._reconstruct(params, directory)
+        return values
+
+    @functools.cached_property
+    def _untrained(self) -> dict[str, float]:
+        params = jax.jit(self.task.init)(jax.random.key(self.task.seed + 1))
+        values = self._numbers(params) | self._reconstruct(params, None)
+        values = {f"{k}/random": v for k, v in values.items() if not k.endswith(("/mean", "/low", "/high"))}
+        return values | {f"retrieve/{a}->{b}/chance": 1 / len(self.source) for a, b in self._ways()}
+
+    def _ways(self) -> list[tuple[str, str]]:
+        return [way for a, b in self.pairs.values() for way in ((a, b), (b, a))]
+
+    def _numbers(self, params: Tree) -> dict[str, float]:
+        features, labels = self._features(params, self.source)
+        values = {}
+        for a, b in self._ways():
+            query, archive = (neighbours.centred(features[s]) for s in (a, b))
+            hit = neighbours.ranks(query, archive) < 1
+            low, high = neighbours.interval(hit.astype(float))
+            name = f"retrieve/{a}->{b}"
+            values |= {name: float(hit.mean()), f"{name}/low": low, f"{name}/high": high}
+        if self.archive is not None:
+            known, known_labels = self._features(params, self.archive)
+            for sensor in self.sensors:
+                values[f"knn/{sensor}"] = neighbours.knn_accuracy(
+                    features[sensor], labels, known[sensor], known_labels
+                )
+        return values
+
+    def _features(self, params: Tree, source) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Returns {sensor: features [A, D]} and the dominant land cover [A], of all examples."""
+        features, labels = {name: [] for name in self.sensors}, []
+        for batch, count in pipeline.sequential(source, batch=self.batch):
+            for name, sensor in self.sensors.items():
+                z = self._embed(params, batch["images"][name], batch["valid"][name], sensor)
+                features[name].append(np.asarray(z)[:count])
+            if "land_cover" in batch:
+                cover = batch["land_cover"].reshape(self.batch, -1)
+                labels.append([np.bincount(c).argmax() for c in cover[:count]])
+        joined = {name: np.concatenate(parts) for name, parts in features.items()}
+        return joined, np.concatenate(labels) if labels else np.zeros(0, int)
+
+    @functools.partial(jax.jit, static_argnames=("self", "sensor"))
+    def _embed(self, params: Tree, image, valid, sensor) -> jax.Array:
+        image, valid = views.standardise(image, valid, sensor)
+        image, _ = views.resample(image, valid, views.whole_window(self.batch), self.task.size)
+        normed, raw = embedding.encode(
+            self.task.model.encoder,
+            params["encoder"],
+            image,
+            sensor=sensor.select(),
+            spectrum=self.task.recipe.spectrum,
+            rule=self.task.recipe.rule,
+            patch=self.task.patch,
+        )
+        return embedding.pool(params, normed, raw, self.pooling)
+
+    def _reconstruct(self, params: Tree, directory: Path | None) -> dict[str, float]:
+        """Returns the errors of masked tokens of each sensor, over all pairs it is in."""
+        sums: dict[str, np.ndarray] = {}
+        kept: dict[str, np.ndarray] = {}
+        for number, (batch, count) in enumerate(pipeline.sequential(self.source, batch=self.batch)):
+            key = jax.random.fold_in(jax.random.key(self.task.seed), number)
+            for name, pair in self.pairs.items():
+                parts = {
+                    side: {"image": batch["images"][s], "valid": batch["valid"][s]}
+                    for side, s in zip(("first", "second"), pair, strict=True)
+                }
+                real = (np.arange(self.batch) < count).astype(np.float32)
+                moments, pictures = self._errors(params, parts, real, key, pair)
+                for sensor, moment in zip(pair, moments, strict=True):
+                    sums[sensor] = sums.get(sensor, 0.0) + np.asarray(moment, np.float64)
+                if directory is not None and not number:
+                    kept |= _named(name, pair, pictures)
+        if directory is not None and self.pictures:
+            directory.mkdir(parents=True, exist_ok=True)
+            np.savez(directory / "reconstructions.npz", allow_pickle=False, **kept)
+        values = {}
+        for sensor, (error, square, weight, total) in ((s, _totals(m)) for s, m in sums.items()):
+            values[f"reconstruct/{sensor}"] = error / weight.mean()
+            values[f"reconstruct/{sensor}/mean"] = float((square / weight - (total / weight) ** 2).mean())
+        return values
+
+    @functools.partial(jax.jit, static_argnames=("self", "pair"))
+    def _errors(self, params, parts, real, key, pair):
+        """Returns per sensor [4, c]: squared error, squared target, weight and target, summed; and pictures."""
+        task = self.task
+        sensors = [registry.sensor(s) for s in pair]
+        window = views.whole_window(self.batch)
+        both = [task.patches_of(parts[k], s, window) for k, s in zip(parts, sensors, strict=True)]
+        patches, valid = ((both[0][i], both[1][i]) for i in (0, 1))
+        drawn = task._draw(key, self.batch)
+        matrices = tuple(task._mixing(s) for s in sensors)
+        (outputs,) = task.model.apply({"params": params}, (patches,), (matrices,), drawn)
+        moments, pixels = [], []
+        for part in outputs[-2:]:
+            predicted, target, mask = objective.compare(
+                part, patches[part.side], valid[part.side], drawn.masked,
+                task.recipe.standardise_targets, task.count,
+            )  # fmt: skip
+            weight = mask * (part.weight * real[:, None])[:, :, None, None]
+            moments.append(
+                jax.numpy.stack([
+                    (weight * x).sum((0, 1, 3))
+                    for x in ((predicted - target) ** 2, target**2, jax.numpy.ones_like(target), target)
+                ])
+            )  # fmt: skip
+            pixels.append(predicted)
+        few = slice(0, self.pictures)
+        pictures = {
+            "keep": drawn.first[few], "masked": drawn.masked[few],
+            "patches": tuple(p[few] for p in patches), "predicted": tuple(p[few] for p in pixels),
+        }  # fmt: skip
+        return moments, pictures
+
+
+def _totals(moment: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    error, square, weight, total = moment
+    return float(error.mean()), square, weight, total
+
+
+def _named(stream: str, pair: tuple[str, str], pictures: Tree) -> dict[str, np.ndarray]:
+    """Returns arrays by name: STREAM/keep, STREAM/masked and STREAM/SIDE/SENSOR/{patches,predicted}."""
+    named = {f"{stream}/{k}": np.asarray(pictures[k]) for k in ("keep", "masked")}
+    for i, sensor in enumerate(pair):
+        for kind in ("patches", "predicted"):
+            named[f"{stream}/{i}/{sensor}/{kind}"] = np.asarray(pictures[kind][i])
+    return named
