@@ -8,8 +8,13 @@ import numpy as np
 def pool(image: np.ndarray, pixels: int) -> np.ndarray:
     """Returns [..., n, n] averaged over equal squares to [..., pixels, pixels]."""
     factor = image.shape[-1] // pixels
-    rows = sum(image[..., i::factor, :] for i in range(factor))
-    return sum(rows[..., i::factor] for i in range(factor)) * np.float32(1 / factor**2)
+    rows = image[..., ::factor, :].copy()
+    for i in range(1, factor):
+        rows += image[..., i::factor, :]
+    total = rows[..., ::factor].copy()
+    for i in range(1, factor):
+        total += rows[..., i::factor]
+    return total * np.float32(1 / factor**2)
 
 
 def blend(

@@ -115,7 +115,7 @@ def number(*names: str) -> np.ndarray:
     return np.array([NAMES.index(name) for name in names], np.int64)
 
 
-def growth(start: np.ndarray, end: np.ndarray, day: float) -> np.ndarray:
+def growth(start: np.ndarray, end: np.ndarray, day: float | np.ndarray) -> np.ndarray:
     """Returns the state of the season in 0..1 per surface: up over weeks at `start`, down at `end`.
 
     Surfaces without a season (end = 0) stay at 0. Days count in northern terms and wrap.
@@ -126,7 +126,7 @@ def growth(start: np.ndarray, end: np.ndarray, day: float) -> np.ndarray:
     return np.where(end > 0, 1 / (1 + np.exp((off - half) / 9.0)), 0).astype(np.float32)
 
 
-def ageing(start: np.ndarray, end: np.ndarray, day: float) -> np.ndarray:
+def ageing(start: np.ndarray, end: np.ndarray, day: float | np.ndarray) -> np.ndarray:
     """Returns how far leaves have turned, 0..1: over the last weeks of the season, and after it."""
     late = (day - end + 182.5) % 365 - 182.5
     aged = 1 / (1 + np.exp(-(late + 14) / 6.0)) / (1 + np.exp((late - 60) / 10.0))

@@ -188,11 +188,12 @@ def _farm(place, rng, grid, patch, share, kind) -> np.ndarray:
         edge |= (np.float32(0.5) - dy) * np.float32(wide) < half
         field[edge] = EDGE
     np.copyto(patch, field, where=farmed)
-    return np.where(farmed, np.sin(v * np.float32(2 * np.pi / rng.uniform(14, 34))), np.float32(0))
+    lines = np.sin(v * np.float32(2 * np.pi / rng.uniform(14, 34)))
+    return np.where(farmed, lines, np.float32(0))
 
 
 def _waters(theme, rng, grid, patch, terrain) -> None:
-    """Cuts a lake or coast, then a meandering river, into `patch`, and flattens the ground there."""
+    """Cuts a lake or coast, then a river, into `patch`, and flattens the ground of the lake."""
     broad = theme == "water" and rng.random() < 0.3
     share = {"water": rng.uniform(0.55, 0.95), "wetland": rng.uniform(0.02, 0.2)}.get(
         theme, rng.uniform(0.02, 0.2) if rng.random() < 0.2 and theme != "snow" else 0.0

@@ -98,16 +98,16 @@ def fields(
     """
     octaves = int(round(np.log2(coarse / fine))) + 1
     power = sum(decay ** (2 * i) for i in range(octaves)) ** 0.5
-    knots, wavelength = None, coarse
+    knots, wavelength = np.zeros(0), coarse
     for i in range(octaves):
         wavelength = coarse / 2**i
-        if cut and knots is not None and wavelength < 2 * grid.step:
+        if cut and i and wavelength < 2 * grid.step:
             wavelength *= 2
             break
         size = _knots(grid.ground, wavelength)
         octave = rng.standard_normal((count, size, size), np.float32)
         octave *= np.float32(decay**i / power)
-        if knots is not None:
+        if i:
             halved = _halved(size, knots.shape[-1])
             octave += np.matmul(np.matmul(halved, knots), halved.T)
         knots = octave

@@ -49,7 +49,8 @@ def scene(place: world.Place, layout: layout.Layout, rng: np.random.Generator) -
     grid, kind, patch = layout.grid, layout.kind, layout.patch
     number = {name: values[kind] for name, values in kinds.NUMBERS.items()}
     haze, wet, wind = float(rng.gamma(2.0, 0.07)), float(rng.beta(2, 2)), float(rng.beta(1.5, 2.5))
-    mix = rng.dirichlet((0.6, 0.9, 0.3, 0.4 + 2 * place.climate.soil_sand)).astype(np.float32)
+    sand = 0.4 + 2 * float(place.climate.soil_sand)
+    mix = rng.dirichlet((0.6, 0.9, 0.3, sand)).astype(np.float32)
     cold = rng.random() < 0.7
     # The last draw: how many octaves there are depends on the raster.
     texture = noise.fields(rng, grid, 160, 2.5, 2, 0.9, cut=True)

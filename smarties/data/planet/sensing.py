@@ -40,7 +40,7 @@ def _storage(sensor: bands.Sensor) -> tuple[np.ndarray, ...]:
     whole = dtype.kind in "iu"
     least, most = (np.iinfo(dtype).min, np.iinfo(dtype).max) if whole else (-np.inf, np.inf)
     rows = [
-        (1 / b.scale, b.offset, b.nodata + 1 if b.nodata == least else least, most)
+        (1 / b.scale, b.offset, least + 1 if b.nodata == least else least, most)
         for b in sensor.bands
     ]
     return tuple(np.array(rows, np.float32).T[:, :, None, None])

@@ -145,11 +145,12 @@ def _environment(scene: scenes.Scene, cover: np.ndarray) -> np.ndarray:
     part = dict(zip(LAND_COVER, share, strict=True))
     red, infrared = optics.reflectance(scene, _red_infrared(), len(cover)).mean((1, 2))
     steep = np.hypot(*(s[::4, ::4] for s in scene.slope)).mean()
+    height = 1000 * climate.elevation + float(ground.terrain.mean())
     farms = 0.35 * part["cropland"]
     footprint = np.clip(0.5 * climate.settlement + 0.8 * part["built-up"] + farms - 0.1, 0, 1)
     return np.array([
         climate.temperature, climate.swing, climate.precipitation, climate.seasonality,
-        max(1000 * climate.elevation + float(ground.terrain.mean()), 0), np.degrees(np.arctan(steep)),
+        max(height, 0), np.degrees(np.arctan(steep)),
         climate.soil_ph, climate.soil_sand, footprint, (infrared - red) / (infrared + red),
         part["broadleaf forest"] + part["conifer forest"], _water_distance(scene, cover),
     ], np.float32)  # fmt: skip
