@@ -75,13 +75,18 @@ def _fill(config: Config, section: str, defaults: dict[str, Any]) -> None:
         if key not in defaults and section != "evaluate":
             known = (f"{section}.{name}" for name in defaults)
             raise errors.unknown("configuration key", f"{section}.{key}", known)
-    merged = config_dict.ConfigDict({key: _open(default) for key, default in defaults.items()})
-    with merged.unlocked():
-        try:
-            merged.update(given)
-        except TypeError as error:
-            raise errors.UserError(f"configuration section {section}: {error}") from error
-    config[section] = merged
+    config[section] = given
+    for key, default in defaults.items():
+        if key not in given:
+            given[key] = _open(default)
+            continue
+        kind = default if isinstance(default, type) else type(default)
+        if kind is float and type(given[key]) is int:
+            given[key] = float(given[key])  # so that 0.5 can replace 1
+        if given[key] is not None and type(given[key]) is not kind:
+            raise errors.UserError(
+                f"configuration key {section}.{key} is {given[key]!r}: must be {kind.__name__}"
+            )
 
 
 def _open(default: Any) -> Any:

@@ -55,13 +55,15 @@ class Writer:
         self._metrics = self._clock = self._board = self._wandb = None
         if quiet:
             return
+        log = config["log"]
+        board = _needed("tensorboardX", "log.tensorboard") if log["tensorboard"] else None
+        wandb = _needed("wandb", "log.wandb") if log["wandb"] else None
         self._metrics = Lines(workdir / "metrics.jsonl", start)
         self._clock = Lines(workdir / "clock.jsonl", start)
-        if config["log"]["tensorboard"]:
-            board = _needed("tensorboardX", "log.tensorboard")
+        if board:
             self._board = board.SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
-        if config["log"]["wandb"]:
-            self._wandb = _needed("wandb", "log.wandb").init(
+        if wandb:
+            self._wandb = wandb.init(
                 name=config["name"],
                 dir=str(workdir),
                 config=config,

@@ -26,8 +26,18 @@ def test_an_unknown_key_is_refused_with_a_suggestion(key, suggestion):
         settings.resolve(toy.config(**{key: 1}))
 
 
+def test_resolving_twice_changes_nothing():
+    once = settings.resolve(toy.config())
+    assert settings.plain(settings.resolve(once)) == settings.plain(once)
+
+
+def test_whole_numbers_are_floats_where_floats_are_meant():
+    clip = settings.resolve(toy.config(optimizer__clip_norm=1)).optimizer.clip_norm
+    assert type(clip) is float
+
+
 def test_a_wrong_type_is_refused():
-    with pytest.raises(errors.UserError, match="optimizer"):
+    with pytest.raises(errors.UserError, match="optimizer.beta1 is 'much': must be float"):
         settings.resolve(toy.config(optimizer__beta1="much"))
 
 

@@ -1,5 +1,7 @@
 """Where arrays lie, and that it changes nothing but that."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,6 @@ from jax.sharding import PartitionSpec as P
 from smarties import errors
 from smarties.training import plan, settings, sharding, state, trees
 
-_WIDE = {"data": 2, "fsdp": 2, "tensor": 2}
 # Splits the widths of the middle over `tensor`; every other parameter as by default.
 _TENSOR = (
     (r"(enter|blocks)/.*kernel|blocks/fc/kernel", "fsdp"),
@@ -20,13 +21,15 @@ _TENSOR = (
 )
 
 
-def _run(mesh, devices=None, rules=None, steps=4, **changes):
-    """Returns (state, metrics) after a few steps."""
+@functools.cache
+def _run(sizes, rules=None, devices=8, steps=4):
+    """Returns (state, metrics) after a few steps on a mesh (data, fsdp, tensor)."""
     task = toy.Perceptron(noise=0.1)
     if rules is not None:
         task.sharding_rules = rules
-    config = settings.resolve(toy.config(mesh=mesh, optimizer__ema=0.5, **changes))
-    planned = plan.make(task, config, devices)
+    mesh = dict(zip(sharding.AXES, sizes, strict=True))
+    config = settings.resolve(toy.config(mesh=mesh, optimizer__ema=0.5))
+    planned = plan.make(task, config, jax.devices()[:devices])
     with jax.set_mesh(planned.mesh):
         run, step = planned.init(), planned.compile()
         for batch, _ in zip(task.batches("train", 0, 1, 0), range(steps), strict=False):
@@ -34,31 +37,18 @@ def _run(mesh, devices=None, rules=None, steps=4, **changes):
     return run, metrics
 
 
-@pytest.fixture(scope="module")
-def alone():
-    return _run({"data": 1, "fsdp": 1, "tensor": 1}, jax.devices()[:1])
-
-
-@pytest.mark.parametrize(
-    ("mesh", "rules"),
-    [
-        ({"data": -1, "fsdp": 1, "tensor": 1}, None),
-        (_WIDE, None),
-        (_WIDE, _TENSOR),
-        ({"data": 1, "fsdp": 8, "tensor": 1}, None),
-    ],
-)
-def test_sharded_equals_single_device(alone, mesh, rules):
-    run, metrics = _run(mesh, rules=rules)
-    for name, value in alone[1].items():
+@pytest.mark.parametrize(("sizes", "rules"), [((8, 1, 1), None), ((2, 2, 2), _TENSOR)])
+def test_sharded_equals_single_device(sizes, rules):
+    (alone, numbers), (run, metrics) = _run((1, 1, 1), devices=1), _run(sizes, rules)
+    for name, value in numbers.items():
         np.testing.assert_allclose(metrics[name], value, rtol=2e-5, err_msg=name)
-    want, found = trees.leaves(alone[0].params), trees.leaves(run.params)
+    want, found = trees.leaves(alone.params), trees.leaves(run.params)
     for path in want:
         np.testing.assert_allclose(found[path], want[path], rtol=1e-3, atol=2e-6, err_msg=path)
 
 
 def test_moments_and_average_lie_as_their_parameters_do():
-    run, _ = _run(_WIDE, steps=1)
+    run, _ = _run((2, 2, 2), _TENSOR)
     trained = trees.leaves(state.split(run.params)[0])
     adam = run.opt_state[1]
     for moments in (adam.mu, adam.nu, state.split(run.ema)[0]):
@@ -67,6 +57,7 @@ def test_moments_and_average_lie_as_their_parameters_do():
     kernel = trained["blocks/fc/kernel"]
     assert kernel.sharding.spec == P(None, "fsdp")  # never the layers' axis
     assert kernel.addressable_shards[0].data.shape == (2, 8, 16)
+    assert trained["leave/kernel"].addressable_shards[0].data.shape == (8, 1)
     assert trained["cls_token"].sharding.is_fully_replicated
 
 

@@ -1,6 +1,7 @@
 """Two small tasks with deterministic batches, and a program that trains one (to be killed)."""
 
 import sys
+import time
 from pathlib import Path
 
 import flax.linen as nn
@@ -142,11 +143,23 @@ def config(**changes):
     return made
 
 
+class Slow(Linear):
+    """The linear task with a pause before each batch, so that a kill can hit any step."""
+
+    def batches(self, split, rank, world, start_step):
+        for batch in super().batches(split, rank, world, start_step):
+            time.sleep(0.01)
+            yield batch
+
+
+def long():
+    """Returns the configuration of the run that tests kill and resume."""
+    return config(
+        steps=60, checkpoint__every=7, log__every=1, evaluate__every=14, optimizer__ema=0.9
+    )
+
+
 if __name__ == "__main__":
     from smarties.training import loop
 
-    loop.train(
-        Perceptron(noise=0.1),
-        config(steps=60, checkpoint__every=7, log__every=1, evaluate__every=14, optimizer__ema=0.9),
-        Path(sys.argv[1]),
-    )
+    loop.train(Slow(noise=0.1), long(), Path(sys.argv[1]))
