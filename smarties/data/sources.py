@@ -35,8 +35,35 @@ class Source(Protocol):
         ...
 
 
-def source(kind: str, **arguments: Any) -> Source:
+class Cached:
+    """A source whose examples are kept in memory once read: for sources that are small and slow to read."""
+
+    def __init__(self, source: Source):
+        self._source, self._kept = source, {}
+        self.sensors = source.sensors
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Example:
+        if index not in self._kept:
+            self._kept[index] = self._source[index]
+        return self._kept[index]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}}
+
+    def identity(self) -> dict[str, Any]:
+        return self._source.identity()
+
+
+def source(kind: str, *, cache: bool = False, **arguments: Any) -> Source:
     """Returns the source of a kind ("planet", "folder", "records") with its constructor arguments.
+
+    Args:
+      kind: as above.
+      cache: keep examples in memory once read, see `Cached`.
+      arguments: of the kind.
 
     Raises:
       UserError: unknown kind or argument (with a suggestion), a missing argument, or whatever the
@@ -49,8 +76,8 @@ def source(kind: str, **arguments: Any) -> Source:
     parameters = inspect.signature(build).parameters
     for argument in arguments:
         if argument not in parameters:
-            raise errors.unknown(f"argument of source {kind}", argument, parameters)
+            raise errors.unknown(f"argument of source {kind}", argument, (*parameters, "cache"))
     for parameter in parameters.values():
         if parameter.default is parameter.empty and parameter.name not in arguments:
             raise errors.UserError(f"source {kind} needs the argument {parameter.name!r}")
-    return build(**arguments)
+    return Cached(build(**arguments)) if cache else build(**arguments)
