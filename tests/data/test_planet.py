@@ -162,13 +162,13 @@ def test_radar_shares_the_layout_of_its_place_only(examples):
         )
         return total / image.var()
 
-    varied = [e for e in examples if (np.bincount(e["land_cover"].ravel()) > 600).sum() >= 3]
+    varied = [e for e in examples if (np.bincount(e["land_cover"].ravel()) > 400).sum() >= 3]
     own = [explained(e["land_cover"], e["images"][S1][..., 1]) for e in varied]
     other = [
         explained(varied[i - 1]["land_cover"], varied[i]["images"][S1][..., 1])
         for i in range(len(varied))
     ]
-    assert len(varied) > 20 and np.mean(own) > 3 * np.mean(other)
+    assert len(varied) > 12 and np.mean(own) > 3 * np.mean(other)
 
 
 def test_crops_follow_the_season():

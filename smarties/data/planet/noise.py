@@ -121,7 +121,7 @@ def _strip(pixels: int, knots: int) -> int:
     """Returns rows to multiply at once: products this small stay on the calling thread in BLAS,
     whose own threads would fight with those of the loader and the training step."""
     sizes = [n for n in (16, 8, 4, 2) if pixels % n == 0]
-    return next((n for n in sizes if n * knots * pixels <= 65_536), sizes[-1] if sizes else 1)
+    return next((n for n in sizes if n * knots * pixels <= 65_536), pixels)
 
 
 @functools.lru_cache(maxsize=16)

@@ -36,7 +36,7 @@ def view(
     optical = [band for band in sensor.bands if band.domain == "optical"]
     if optical[0].unit == "digital number":
         top = np.array([_top(band) for band in optical], np.float32)
-        tones = np.clip(image / np.float32(0.36), 0, 1) ** np.float32(1 / 1.9)
+        tones = np.clip((image - np.float32(0.012)) / np.float32(0.28), 0, 1) ** np.float32(1 / 1.6)
         return tones * top[:, None, None]
     return image
 
