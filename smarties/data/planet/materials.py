@@ -7,8 +7,8 @@ import numpy as np
 from smarties.spectrum import bands
 
 # Knots of reflectance, percent, in the manner of library spectra (leaves, soils, man-made).
-KNOTS_NM = (400, 443, 490, 560, 620, 665, 687, 705, 740, 783, 842, 945, 1100, 1240, 1450, 1610, 1800,
-            1940, 2100, 2200, 2350, 2500)  # fmt: skip
+KNOTS_NM = (400, 443, 490, 560, 620, 665, 687, 705, 740, 783, 842, 945, 1100, 1240, 1450, 1610,
+            1800, 1940, 2100, 2200, 2350, 2500)  # fmt: skip
 _PERCENT = {
     "clear water": (4, 3.8, 3.2, 2.4, 1.4, 1, 0.8, 0.7, 0.5, 0.4, 0.3, 0.2,
         0.1, 0.1, 0.1, 0.1, 0.1, 0, 0, 0, 0, 0),
