@@ -1,0 +1,107 @@
+"""Where weights become a model: run directories, safetensors files, the hub. What `smarties.load` is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from smarties.errors import UserError
+from smarties.inference import model
+from smarties.interchange import weights
+from smarties.tasks import pretraining
+from smarties.training import checkpoint
+from smarties.typing import Tree
+
+HUB = "hf:"
+HUB_FILE = "model.safetensors"
+
+
+def load(
+    path: str | Path,
+    *,
+    step: int | None = None,
+    average: bool = False,
+    heads: int | None = None,
+    decoder_heads: int | None = None,
+    rule: str | None = None,
+    dtype: str | None = None,
+    download: bool = False,
+) -> model.Model:
+    """Returns the trained encoder of a run directory, of a safetensors file, or of "hf:owner/name".
+
+    Args:
+      path: what to load. Files in released names without our metadata tell their sizes by shapes.
+      step: of a run, which checkpoint; the last by default.
+      average: of a run, the moving average of the parameters in their place.
+      heads, decoder_heads, rule: what a file without metadata cannot tell, see `weights.read`;
+        `rule` may also replace the mixing rule a model was trained with.
+      dtype: of the computation in place of the trained one, e.g. "bfloat16".
+      download: whether "hf:" may use the network; otherwise only what is in the hub's local cache.
+
+    Raises:
+      UserError: a missing, truncated or foreign file, sizes that do not fit, no checkpoint.
+    """
+    if str(path).startswith(HUB):
+        path = _from_hub(str(path).removeprefix(HUB), download)
+    path = Path(path)
+    if path.is_dir():
+        if heads or decoder_heads:
+            raise UserError(f"{path} is a run, which knows its sizes: leave heads out")
+        params, config = _from_run(path, step, average)
+    elif step is not None or average:
+        raise UserError(f"{path} is no run directory: only runs have steps and averages to choose")
+    else:
+        params, config = weights.read(path, heads, decoder_heads)
+    config = {**config, "rule": rule or config["rule"]}
+    if dtype:
+        config["model"] = {**config["model"], "dtype": dtype}
+    return model.Model(config=config, params=jax.tree.map(jax.numpy.asarray, params))
+
+
+def _from_run(path: Path, step: int | None, average: bool) -> tuple[Tree, dict[str, Any]]:
+    try:
+        trained = json.loads((path / "config.json").read_text())
+        recipe = pretraining.Recipe(**trained["task"])
+        config = weights.config_of(
+            name=trained["name"],
+            model=trained["model"],
+            rule=recipe.rule,
+            spectrum=recipe.spectrum,
+        )
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} has no config.json: give a run directory or a .safetensors file"
+        ) from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path / 'config.json'} is not of a pretraining run: {error}") from error
+    folder = path / "checkpoints"
+    known = [int(d.name) for d in folder.glob("*") if d.name.isdigit()]
+    if not known:
+        raise UserError(f"{path} has no checkpoint yet: train on, or give another run")
+    step = max(known) if step is None else step
+    if average and not trained["optimizer"]["ema"]:
+        raise UserError(f"{path} kept no moving average: it was trained with optimizer.ema = 0")
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), weights.shapes(config)
+    )
+    params, meta = checkpoint.restore_params(folder, shapes, step, average)
+    return params, {**config, "sensors": meta.get("sensors", {}), "step": step}
+
+
+def _from_hub(name: str, download: bool) -> Path:
+    try:
+        import huggingface_hub  # type: ignore
+    except ImportError as error:
+        raise UserError(
+            f"{HUB}{name} needs huggingface_hub and a network: pip install 'smarties[hub]', or give "
+            "the path of a .safetensors file"
+        ) from error
+    try:
+        return Path(huggingface_hub.hf_hub_download(name, HUB_FILE, local_files_only=not download))
+    except (OSError, ValueError) as error:
+        hint = "check the name and the network" if download else "download=True may fetch it"
+        raise UserError(
+            f"{HUB}{name}: no {HUB_FILE} ({str(error).splitlines()[0]}): {hint}"
+        ) from error
