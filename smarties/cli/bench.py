@@ -1,0 +1,263 @@
+"""`smarties bench`: steps, embeddings and loaders beside the machine's own matrix products."""
+
+import argparse
+import dataclasses
+import functools
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import optax
+
+from smarties import errors
+from smarties.inference import benchmark, loading, plain
+from smarties.inference.benchmark import Row, row
+from smarties.models import autoencoder, flops
+from smarties.tasks import pretraining
+from smarties.training import optimizer, settings
+
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+PARTS = ("step", "embed", "loader", "memory", "hugepages")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measures and prints one table.
+
+    On Linux it starts itself again with huge pages for malloc, which must be asked for before a program starts.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    given = _parser().parse_args(argv)
+    for part in given.parts:
+        if part not in (*PARTS, "once"):
+            raise errors.unknown("part of bench", part, PARTS)
+    if given.json:
+        _writable(given.json)
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    cpu = jax.config.jax_platforms in (None, "", "cpu") and sys.platform == "linux"
+    if cpu and not given.no_hugepages and "hugetlb" not in tunables:
+        os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, (tunables, HUGE_PAGES)))
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-m", "smarties.cli.main", "bench", *argv])
+    given.dtype = given.dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16")
+    given.unroll = given.unroll or (12 if jax.default_backend() == "cpu" else 1)
+    if "once" in given.parts:
+        print(json.dumps(_once(given)))
+        return
+    rows = [line for part in given.parts for line in _MEASURE[part](given)]
+    print(_hardware())
+    print(table(rows))
+    if given.json:
+        Path(given.json).write_text(
+            json.dumps(
+                {
+                    "machine": _hardware(),
+                    "options": vars(given),
+                    "rows": [dataclasses.asdict(line) for line in rows],
+                },
+                indent=1,
+            )
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="smarties bench", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--size", default="base", choices=autoencoder.SIZES)
+    parser.add_argument("--batch", type=_positive, default=8, help="pairs in a step")
+    parser.add_argument("--patch", type=_positive, default=16)
+    parser.add_argument("--image_size", type=_positive, default=224)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: by the device")
+    parser.add_argument("--remat", choices=("none", "dots", "block"), default="none")
+    parser.add_argument("--unroll", type=_positive, help="default: 12 on CPU, else 1")
+    parser.add_argument("--repeats", type=_positive, default=5, help="rounds")
+    parser.add_argument("--parts", type=lambda text: tuple(text.split(",")), default=PARTS,
+                        help=f"with commas, of {', '.join(PARTS)}")  # fmt: skip
+    parser.add_argument("--json", metavar="FILE", help="also write every value of every round")
+    parser.add_argument(
+        "--no_hugepages", action="store_true", help="do not start again with huge pages for malloc"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _writable(file: str) -> None:
+    parent = Path(file).absolute().parent
+    if not os.access(parent, os.W_OK):
+        raise errors.UserError(f"--json {file}: {parent} is no folder that can be written")
+
+
+def _model(given, remat: str | None = None):
+    return benchmark.model_of(
+        given.size, given.image_size, given.patch, given.dtype, given.unroll, remat or given.remat
+    )
+
+
+def _tx() -> optax.GradientTransformation:
+    return optimizer.make(settings.DEFAULTS["optimizer"], optax.constant_schedule(1e-5))
+
+
+def _step(given) -> list[Row]:
+    """Returns the step with its view, without, and the plain baseline, in turns with matrix products."""
+    model = _model(given)
+    kinds = {
+        "step": pretraining.Pretraining,
+        "plain": plain.Plain,
+        "step without view": benchmark.Viewed,
+    }
+    tasks = {name: benchmark.task_of(kind, model, given.batch) for name, kind in kinds.items()}
+    task = tasks["step"]
+    steps, batch = benchmark.Steps(task, _tx()), benchmark.batch_of(task)
+    batches = {**dict.fromkeys(kinds, batch), "step without view": jax.jit(task.view)(
+        batch, jax.random.key(1)
+    )}  # fmt: skip
+    key, calls, compiled = jax.random.key(2), {}, {}
+    for name, one in tasks.items():
+        calls[name] = functools.partial(steps.run, steps.step_of(one), batches[name], key)
+        with benchmark.compilations() as compiled[name]:
+            calls[name]()
+            calls[name]()
+    matmul = benchmark.Matmul(benchmark.shapes_of(task), given.dtype)
+    rounds = benchmark.turns({"before": matmul, **calls, "after": matmul}, given.repeats)
+    shape, rates = matmul.best
+    best = statistics.median(rates)
+    drift = [b / a for a, b in zip(rates[::2], rates[1::2], strict=True)]
+    ratio = [p / s for p, s in zip(rounds["plain"], rounds["step"], strict=True)]
+    return [
+        row("matmul", "best, " + " x ".join(map(str, shape)), "GFLOP/s", [r / 1e9 for r in rates]),
+        row("matmul", "after / before a round", "", drift),
+        *_rated("step", "with view", rounds["step"], given.batch, task.flops(), best),
+        *_rated("step", "without view", rounds["step without view"], given.batch, task.flops(), best),
+        row("plain", "time", "s", rounds["plain"]),
+        row("plain", "plain / ours, a round", "x", ratio),
+        row("plain", "plain / ours, least", "x", min(ratio)),
+        row("plain", "plain / ours, most", "x", max(ratio)),
+        row("compile", "step", "s", sum(compiled["step"])),
+        row("compile", "compilations of the step", "", len(compiled["step"])),
+        *_stages(task, best, statistics.median(rounds["step"])),
+    ]
+
+
+def _rated(part, name, seconds, count: int, operations: float, best: float, unit="pairs/s"):
+    return [
+        row(part, name, "s", seconds),
+        row(part, name, unit, [count / s for s in seconds]),
+        row(part, name, "GFLOP/s", [operations / s / 1e9 for s in seconds]),
+        row(part, f"{name}, of matmul", "%", [100 * operations / s / best for s in seconds]),
+    ]
+
+
+def _stages(task: pretraining.Pretraining, best: float, seconds: float) -> list[Row]:
+    """Returns what each stage would take at the rate of matrix products, and what is left of the step."""
+    least = {stage.name: flops.BACKWARD * stage.flops / best for stage in task.stages()}
+    lines = [row("stages", f"{name}, at matmul's rate", "s", value) for name, value in least.items()]
+    return [*lines, row("stages", "all the rest", "s", seconds - sum(least.values()))]
+
+
+def _embed(given) -> list[Row]:
+    run, operations = benchmark.embed(_model(given), 16)
+    task = benchmark.task_of(pretraining.Pretraining, _model(given), given.batch)
+    matmul = benchmark.Matmul(benchmark.shapes_of(task), given.dtype)
+    rounds = benchmark.turns({"before": matmul, "embed": run, "after": matmul}, given.repeats)
+    best = statistics.median(matmul.best[1])
+    return _rated("embed", "16 Sentinel-2", rounds["embed"], 16, operations, best, "images/s")
+
+
+def _loader(given) -> list[Row]:
+    real = Path(os.environ.get("SMARTIES_DATA", "")) / "s1s2_terramesh"
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder)
+        root = real if real.is_dir() else loading.write_scenes(temporary / "scenes")
+        rounds = benchmark.turns(loading.loaders(root, temporary), given.repeats)
+    kind = "real" if real.is_dir() else "synthetic"
+    lines = [row("loader", f"{name}, {kind}", "pairs/s/core", v) for name, v in rounds.items()]
+    pairs = zip(rounds["ArrayRecord"], rounds["GeoTIFF"], strict=True)
+    return [*lines, row("loader", "ArrayRecord / GeoTIFF", "x", [a / g for a, g in pairs])]
+
+
+def _memory(given) -> list[Row]:
+    lines = []
+    for remat in ("none", "dots", "block"):
+        task = benchmark.task_of(pretraining.Pretraining, _model(given, remat), given.batch)
+        steps, batch = benchmark.Steps(task, _tx()), benchmark.batch_of(task)
+        if remat == "none":
+            lines.append(row("memory", "parameters and optimiser", "GB", steps.bytes / 1e9))
+        for name, size in benchmark.temporaries(steps, task, batch).items():
+            lines.append(row("memory", f"{name}, remat {remat}", "GB", size / 1e9))
+    if jax.default_backend() == "cpu":
+        for remat in ("none", "block"):
+            result = benchmark.child([*_options(given), "--remat", remat])
+            lines.append(row("memory", f"process peak, remat {remat}", "GB", result["peak"] / 1e9))
+            lines.append(row("memory", f"step, remat {remat}", "s", result["seconds"]))
+    return lines
+
+
+def _hugepages(given) -> list[Row]:
+    if jax.default_backend() != "cpu" or sys.platform != "linux":
+        return []
+    argv = [*_options(given), "--remat", given.remat]
+    return [
+        row("hugepages", name, "s", benchmark.child(argv, GLIBC_TUNABLES=tunables)["seconds"])
+        for name, tunables in (("step, with", HUGE_PAGES), ("step, without", None))
+    ]
+
+
+def _options(given) -> list[str]:
+    kept = ("size", "batch", "patch", "image_size", "dtype", "unroll", "repeats")
+    options = [text for name in kept for text in (f"--{name}", str(getattr(given, name)))]
+    return [*options, "--parts", "once", "--no_hugepages"]
+
+
+def _once(given) -> dict:
+    """Returns the peak memory of this process after some steps, and their seconds."""
+    task = benchmark.task_of(pretraining.Pretraining, _model(given), given.batch)
+    steps, batch = benchmark.Steps(task, _tx()), benchmark.batch_of(task)
+    step, key = steps.step_of(task), jax.random.key(2)
+    steps.run(step, batch, key)
+    seconds = [steps.run(step, batch, key) for _ in range(given.repeats)]
+    return {"peak": benchmark.peak_memory(), "seconds": seconds}
+
+
+_MEASURE = {
+    "step": _step,
+    "embed": _embed,
+    "loader": _loader,
+    "memory": _memory,
+    "hugepages": _hugepages,
+}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Returns a line per row: medians with quartiles."""
+    wide = max((len(line.name) for line in rows), default=0)
+    lines = [f"{'part':<10} {'':<{wide}} {'median':>12}  {'quartiles':^25}  unit"]
+    for line in rows:
+        low, high = line.quartiles
+        spread = f"{low:>11,.4g} .. {high:<11,.4g}" if len(line.values) > 1 else ""
+        lines.append(
+            f"{line.part:<10} {line.name:<{wide}} {line.median:>12,.4g}  {spread:<25}  {line.unit}"
+        )
+    return "\n".join(text.rstrip() for text in lines)
+
+
+def _hardware() -> str:
+    """Returns the processor or accelerator, and the versions that matter."""
+    device = jax.devices()[0]
+    name = device.device_kind
+    cpuinfo = Path("/proc/cpuinfo")
+    if device.platform == "cpu" and cpuinfo.is_file():
+        found = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        name = found[0].split(":", 1)[1].strip() if found else platform.processor()
+    pages = "huge pages" if "hugetlb" in os.environ.get("GLIBC_TUNABLES", "") else "default pages"
+    count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    return f"{name}, {count} cores, {device.platform}, JAX {jax.__version__}, {pages}"

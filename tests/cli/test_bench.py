@@ -1,0 +1,59 @@
+"""The table of bench, its loaders, and what it refuses."""
+
+import json
+
+import pytest
+
+from smarties.cli import bench, main
+from smarties.inference import benchmark
+
+
+def test_table_shows_medians_with_quartiles():
+    rows = [benchmark.row("step", "time", "s", (3, 1, 2, 4, 100)), benchmark.row("a", "b", "x", 7)]
+    lines = bench.table(rows).splitlines()
+    assert lines[1].split() == ["step", "time", "3", "2", "..", "4", "s"]
+    assert lines[2].split() == ["a", "b", "7", "x"]
+
+
+def test_compared_things_take_turns():
+    order = []
+    runs = {name: lambda name=name: order.append(name) or float(len(order)) for name in "ab"}
+    assert benchmark.turns(runs, 3) == {"a": [1, 3, 5], "b": [2, 4, 6]}
+    assert order == list("ababab")
+
+
+def test_matmul_rate_is_the_best_shape():
+    matmul = benchmark.Matmul([(8, 8, 8), (256, 256, 256)], "float32")
+    matmul._rate = lambda m, k, n: float(m)
+    assert matmul() == 256 and matmul.best == ((256, 256, 256), [256])
+
+
+def test_compilations_are_counted():
+    import jax
+    import jax.numpy as jnp
+
+    double = jax.jit(lambda x: 2 * x + 1)
+    inputs = [jnp.ones(3), jnp.ones(3), jnp.ones(5)]
+    with benchmark.compilations() as seconds:
+        double(inputs[0])
+        double(inputs[1])
+        assert len(seconds) == 1
+        double(inputs[2])
+    assert len(seconds) == 2
+
+
+def test_records_read_faster_than_geotiff(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("rasterio")
+    monkeypatch.delenv("SMARTIES_DATA", raising=False)
+    file = tmp_path / "bench.json"
+    argv = ["bench", "--no_hugepages", "--parts", "loader", "--repeats", "1", "--json", str(file)]
+    assert main.main(argv) == 0
+    assert "ArrayRecord / GeoTIFF" in capsys.readouterr().out
+    rows = {row["name"]: row["values"] for row in json.loads(file.read_text())["rows"]}
+    assert rows["ArrayRecord / GeoTIFF"][0] > 2
+
+
+@pytest.mark.parametrize("argv", [["--parts", "stap"], ["--json", "/nowhere/bench.json"]])
+def test_refusals_are_one_line(argv, capsys):
+    assert main.main(["bench", "--no_hugepages", *argv]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
