@@ -45,7 +45,7 @@ def _run(path: Path, arg: str | None) -> ConfigDict:
     if spec is None or spec.loader is None:
         raise errors.UserError(f"configuration file {path}: the name must end in .py")
     module = importlib.util.module_from_spec(spec)
-    # The file is the user's program: whatever it raises is theirs to mend, and is told with its line.
+    # The file is the user's program: whatever it raises is theirs to mend.
     try:
         spec.loader.exec_module(module)
         if not hasattr(module, "get_config"):

@@ -1,6 +1,7 @@
 """The configuration of a run: its keys, their defaults, and what a resumed run may change."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import config_dict
@@ -56,37 +57,42 @@ FREE = (
 
 def resolve(config: Config) -> Config:
     """Returns a copy of `config` with every default filled in; an unknown key is a `UserError`."""
-    resolved = config_dict.ConfigDict(config)
-    for key in resolved:
-        if key not in DEFAULTS and key not in _OF_THE_TASK:
-            raise errors.unknown("configuration key", key, (*DEFAULTS, *_OF_THE_TASK))
+    resolved: Any = config_dict.ConfigDict(config)
     with resolved.unlocked():
-        for key, default in DEFAULTS.items():
-            if isinstance(default, dict):
-                _fill(resolved, key, default)
-            elif key not in resolved:
-                resolved[key] = _open(default)
+        for section, defaults in DEFAULTS.items():
+            if isinstance(defaults, dict):
+                resolved[section] = resolved.get(section, config_dict.ConfigDict())
+                others = tuple(resolved[section]) if section == "evaluate" else ()
+                _fill(resolved[section], f"{section}.", defaults, others)
+        top = {key: value for key, value in DEFAULTS.items() if not isinstance(value, dict)}
+        _fill(resolved, "", top, (*DEFAULTS, *_OF_THE_TASK))
     return resolved
 
 
-def _fill(config: Config, section: str, defaults: dict[str, Any]) -> None:
-    given = config.get(section, config_dict.ConfigDict())
-    for key in given:
-        if key not in defaults and section != "evaluate":
-            known = (f"{section}.{name}" for name in defaults)
-            raise errors.unknown("configuration key", f"{section}.{key}", known)
-    config[section] = given
+def _fill(section: Config, prefix: str, defaults: dict[str, Any], others: Iterable[str]) -> None:
+    """Completes a section in place; a key in neither `defaults` nor `others` is refused."""
+    for key in section:
+        if key not in defaults and key not in others:
+            known = [f"{prefix}{name}" for name in (*defaults, *others)]
+            raise errors.unknown("configuration key", f"{prefix}{key}", known)
     for key, default in defaults.items():
-        if key not in given:
-            given[key] = _open(default)
-            continue
+        value = section.get(key)
         kind = default if isinstance(default, type) else type(default)
-        if kind is float and type(given[key]) is int:
-            given[key] = float(given[key])  # so that 0.5 can replace 1
-        if given[key] is not None and type(given[key]) is not kind:
+        if value is None:
+            _replace(section, key, _open(default))
+        elif kind is float and type(value) is int:
+            _replace(section, key, float(value))  # so that 0.5 can replace 1
+        elif type(value) is not kind:
             raise errors.UserError(
-                f"configuration key {section}.{key} is {given[key]!r}: must be {kind.__name__}"
+                f"configuration key {prefix}{key} is {value!r}: must be {kind.__name__}"
             )
+
+
+def _replace(section: Config, key: str, value: Any) -> None:
+    """Sets a field anew; assigning to it would keep its old type."""
+    if key in section:
+        del section[key]
+    section[key] = value
 
 
 def _open(default: Any) -> Any:
