@@ -1,6 +1,6 @@
 """What a run carries from step to step, and the step: pure functions of (state, batch)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.struct
@@ -111,7 +111,7 @@ def make_step(
     return step
 
 
-def _of_loss(loss: Callable[[Tree, Tree, Key], tuple[Array, dict[str, Any]]]) -> Gradients:
+def _of_loss(loss: Callable[[Tree, Tree, Key], tuple[Array, Mapping[str, Any]]]) -> Gradients:
     def gradients(params: Tree, batch: Tree, key: Key) -> tuple[Tree, dict[str, Any]]:
         trainable, stats = split(params)
 

@@ -1,6 +1,6 @@
 """What the loop trains: the Task protocol."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from smarties.typing import Array, Key, Tree
@@ -30,8 +30,8 @@ class Task(Protocol):
         """Returns the parameters; shapes come from the configuration alone."""
         ...
 
-    def loss(self, params: Tree, batch: Tree, key: Key) -> tuple[Array, dict[str, Array]]:
-        """Returns (scalar, metrics); pure."""
+    def loss(self, params: Tree, batch: Tree, key: Key) -> tuple[Array, Mapping[str, Any]]:
+        """Returns (scalar, metrics); pure. Metrics are scalars, "stats" apart."""
         ...
 
     def batches(self, split: str, rank: int, world: int, start_step: int) -> Iterable[Tree]:
