@@ -1,4 +1,4 @@
-"""Where weights become a model: run directories, safetensors files, the hub. What `smarties.load` is."""
+"""`smarties.load`: run directories, safetensors files and the hub to a model."""
 
 import json
 from pathlib import Path
@@ -95,8 +95,8 @@ def _from_hub(name: str, download: bool) -> Path:
         import huggingface_hub  # type: ignore
     except ImportError as error:
         raise UserError(
-            f"{HUB}{name} needs huggingface_hub and a network: pip install 'smarties[hub]', or give "
-            "the path of a .safetensors file"
+            f"{HUB}{name} needs huggingface_hub and a network: pip install 'smarties[hub]', or "
+            "give the path of a .safetensors file"
         ) from error
     try:
         return Path(huggingface_hub.hf_hub_download(name, HUB_FILE, local_files_only=not download))

@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _read(file: str, whole: Sensor, sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (pixels [H, W, c], valid [H, W]) of a file with all bands of a sensor, or with the asked ones."""
+    """Returns (pixels [H, W, c], valid [H, W]) of a file with all bands, or the asked ones."""
     try:
         kind, image = whole, geotiff.inspect((file,), whole)
     except errors.UserError:

@@ -1,4 +1,4 @@
-"""`smarties export`: the weights of a run as one safetensors file, in the names other software reads."""
+"""`smarties export`: the weights of a run as one safetensors file, in released names."""
 
 import argparse
 from collections.abc import Sequence

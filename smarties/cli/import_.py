@@ -12,7 +12,7 @@ from smarties.spectrum import mixing
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes the file and prints the sizes; raises `UserError` for weights that do not fit together."""
+    """Writes the file and prints the sizes; raises `UserError` for weights that do not fit."""
     arguments = _parser().parse_args(argv)
     source, output = Path(arguments.weights), Path(arguments.output)
     params, config = weights.read(source, arguments.heads, arguments.decoder_heads)

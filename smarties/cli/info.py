@@ -36,7 +36,7 @@ def describe(loaded: model.Model) -> Iterator[str]:
     yield f"  {'all':<11} {_count(loaded.params):,} parameters"
     yield f"  {'images':<11} {sizes['image_size']} pixels, patches of {sizes['patch']}"
     spectrum = registry.spectrum(config["spectrum"])
-    yield f"  {'spectrum':<11} {spectrum.name}, {len(spectrum)} ranges; mixing rule {config['rule']}"
+    yield f"  {'spectrum':<11} {spectrum.name}, {len(spectrum)} ranges; rule {config['rule']}"
     if not config["sensors"]:
         yield f"  {'sensors':<11} not said in the file"
     for name in config["sensors"]:

@@ -99,7 +99,7 @@ class Model:
         return build.autoencoder_from(ranges=ranges, **section).encoder
 
     def sensor(self, name: str | Path | Sensor) -> Sensor:
-        """Returns a sensor: as the model was trained on it, else from the registry or a YAML file."""
+        """Returns a sensor: as trained on, else from the registry or a YAML file."""
         own = self.config.get("sensors", {})
         if isinstance(name, str) and name in own:
             return registry.sensor_from_dict(own[name], where=f"the model's {name}")
@@ -189,8 +189,8 @@ def _checked(images: np.ndarray, size: int | None, patch: int) -> np.ndarray:
     if size is None and (height % patch or width % patch):
         near = max(patch, round(min(height, width) / patch) * patch)
         raise UserError(
-            f"images of {height} x {width} pixels are no whole number of patches of {patch}: crop them, "
-            f"or give size={near} to resample"
+            f"images of {height} x {width} pixels are no whole number of patches of {patch}: crop "
+            f"them, or give size={near} to resample"
         )
     return images if images.dtype.itemsize <= 4 else images.astype(np.float32)
 
@@ -217,7 +217,7 @@ def _chosen(images: np.ndarray, sensor: Sensor, bands: Bands) -> tuple[np.ndarra
 def _valid(
     images: np.ndarray, valid: np.ndarray | None, sensor: Sensor, normalized: bool, first: int
 ) -> np.ndarray:
-    """Returns which pixels [B, H, W] count; `first` is the number of the first image, for errors."""
+    """Returns which pixels [B, H, W] count; `first` numbers the first image, for errors."""
     seen = (
         np.isfinite(images).all(-1) if images.dtype.kind == "f" else np.ones(images.shape[:3], bool)
     )
@@ -230,8 +230,8 @@ def _valid(
     for i, (image, mask) in enumerate(zip(images, seen, strict=True)):
         if not mask.any():
             raise UserError(
-                f"image {first + i} has no valid pixel: all are non-finite, nodata of {sensor.name}, or "
-                "marked so; leave it out"
+                f"image {first + i} has no valid pixel: all are non-finite, nodata of "
+                f"{sensor.name}, or marked so; leave it out"
             )
         if not normalized:
             checks.check_image(image, mask, sensor, f"image {first + i}")

@@ -1,4 +1,4 @@
-"""Weights as safetensors: the tensors in released names, and what the model is as one JSON in the metadata.
+"""Weights as safetensors: tensors in released names, and in the metadata one JSON of what they are.
 
 A file without our metadata, as of other software, tells its sizes by its shapes.
 """
@@ -57,7 +57,7 @@ def config_of(
 
 
 def autoencoder(config: Mapping[str, Any]):
-    """Returns the `AutoEncoder` of metadata; its decoder means nothing where only the encoder was kept."""
+    """Returns the `AutoEncoder` of metadata; without a decoder there, one that means nothing."""
     ranges = len(registry.spectrum(config["spectrum"]))
     return build.autoencoder_from(ranges=ranges, **{"decoder": _NO_DECODER, **config["model"]})
 
@@ -131,19 +131,19 @@ def read(
 def _tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     if path.suffix.lower() in PICKLES:
         raise UserError(
-            f"{path} is a pickle, which can run any program when read: load it once with torch.load("
-            "..., weights_only=True) and write it with safetensors.torch.save_file"
+            f"{path} is a pickle, which can run any program when read: load it once with "
+            "torch.load(..., weights_only=True) and write it with safetensors.torch.save_file"
         )
     if not path.is_file():
         raise UserError(f"no such file or run directory: {path}")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
             return {k: v.astype(np.float32) for k, v in tensors.items()}, file.metadata() or {}
     except (OSError, ValueError, TypeError, safetensors.SafetensorError) as error:
         raise UserError(
-            f"{path} is truncated, or no safetensors file of numbers NumPy has ({error}): get it again, "
-            "or write it as float32"
+            f"{path} is truncated, or no safetensors file of numbers NumPy has ({error}): get it "
+            "again, or write it as float32"
         ) from error
 
 
@@ -226,7 +226,8 @@ def _check(params: Tree, config: Mapping[str, Any]) -> None:
         have, need = (tuple(side[name].shape) if name in side else None for side in (found, want))
         if have != need:
             raise UserError(
-                f"parameter {name!r} is {_words(have)}, but a model of these sizes has it {_words(need)}"
+                f"parameter {name!r} is {_words(have)}, "
+                f"but a model of these sizes has it {_words(need)}"
             )
 
 
