@@ -17,7 +17,7 @@ def get_config():
     config = config_dict.ConfigDict()
     config.name, config.seed = "quickstart", 0
     config.steps, config.batch_size = 600, 64
-    config.task = dict(name="pretraining")
+    config.task = dict(name="pretraining", standardise_targets=True)
     config.model = dict(
         image_size=64,
         patch=8,
