@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-from absl import flags
+from absl import flags, logging
 
 from smarties import tasks
 from smarties.cli import configuration
@@ -19,6 +19,7 @@ def main(argv: Sequence[str]) -> None:
     config = configuration.load(arguments.config, overrides)
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain's worker processes look
+    logging.set_verbosity(logging.ERROR)  # libraries warn of what is reported as one line below
     _join_other_processes()
     task = tasks.make(config)
     if arguments.dry_run:

@@ -113,8 +113,10 @@ def _compare(manager: Manager, step: int, shapes: Tree) -> None:
     """Raises `UserError` for the first leaf that the checkpoint lacks or has in another shape."""
     try:
         tree = ocp.PyTreeCheckpointer().metadata(Path(manager.directory) / str(step) / "state")
-        found = trees.leaves(tree.item_metadata.tree)  # type: ignore
-    except (*_UNREADABLE, AttributeError) as error:
+        if tree.item_metadata is None:
+            raise ValueError("its parameters are not listed: files are missing or cut short")
+        found = trees.leaves(tree.item_metadata.tree)
+    except _UNREADABLE as error:
         raise _unreadable(manager, step, error) from error
     for path, want in trees.leaves(shapes).items():
         if path not in found:
