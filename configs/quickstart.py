@@ -31,7 +31,9 @@ def get_config():
                 first=first,
                 second=second,
                 share=0.5,
-                source=dict(kind="planet", sensors=(first, second), count=1500, size=64, cache=True),
+                source=dict(
+                    kind="planet", sensors=(first, second), count=1500, size=64, cache=True
+                ),
             )
             for name, (first, second) in PAIRS.items()
         },
@@ -43,8 +45,12 @@ def get_config():
     sensors = (*SENSORS, *UNSEEN)
     config.evaluate = dict(
         every=200,
-        source=dict(kind="planet", sensors=sensors, first=1_000_000, count=128, size=64, cache=True),
-        archive=dict(kind="planet", sensors=sensors, first=2_000_000, count=320, size=64, cache=True),
+        source=dict(
+            kind="planet", sensors=sensors, first=1_000_000, count=128, size=64, cache=True
+        ),
+        archive=dict(
+            kind="planet", sensors=sensors, first=2_000_000, count=320, size=64, cache=True
+        ),
         pairs=PAIRS,
         unseen=UNSEEN,
     )

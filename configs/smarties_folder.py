@@ -40,11 +40,15 @@ def get_config(root=""):
         unroll=6,
     )
     config.data = dict(
-        streams=dict(pairs=dict(first=first, second=second, share=1.0, source={**folder, "split": "train"})),
+        streams=dict(
+            pairs=dict(first=first, second=second, share=1.0, source={**folder, "split": "train"})
+        ),
         threads=2,
     )
     config.optimizer = dict(learning_rate=1e-3, warmup_steps=40, clip_norm=1.0)
     config.checkpoint = dict(every=200, keep=1)
     config.log = dict(every=20)
-    config.evaluate = dict(every=0, source={**folder, "split": "test"}, pairs=dict(pairs=(first, second)))
+    config.evaluate = dict(
+        every=0, source={**folder, "split": "test"}, pairs=dict(pairs=(first, second))
+    )
     return config

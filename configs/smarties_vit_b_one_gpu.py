@@ -11,7 +11,9 @@ from pathlib import Path
 
 
 def get_config():
-    spec = importlib.util.spec_from_file_location("base", Path(__file__).with_name("smarties_vit_b.py"))
+    spec = importlib.util.spec_from_file_location(
+        "base", Path(__file__).with_name("smarties_vit_b.py")
+    )
     base = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(base)
     config = base.get_config("base")

@@ -137,7 +137,9 @@ def _step(given) -> list[Row]:
         row("matmul", "best, " + " x ".join(map(str, shape)), "GFLOP/s", [r / 1e9 for r in rates]),
         row("matmul", "after / before a round", "", drift),
         *_rated("step", "with view", rounds["step"], given.batch, task.flops(), best),
-        *_rated("step", "without view", rounds["step without view"], given.batch, task.flops(), best),
+        *_rated(
+            "step", "without view", rounds["step without view"], given.batch, task.flops(), best
+        ),
         row("plain", "time", "s", rounds["plain"]),
         row("plain", "plain / ours, a round", "x", ratio),
         row("plain", "plain / ours, least", "x", min(ratio)),
@@ -160,7 +162,9 @@ def _rated(part, name, seconds, count: int, operations: float, best: float, unit
 def _stages(task: pretraining.Pretraining, best: float, seconds: float) -> list[Row]:
     """Returns what each stage would take at the rate of matrix products, and what is left of the step."""
     least = {stage.name: flops.BACKWARD * stage.flops / best for stage in task.stages()}
-    lines = [row("stages", f"{name}, at matmul's rate", "s", value) for name, value in least.items()]
+    lines = [
+        row("stages", f"{name}, at matmul's rate", "s", value) for name, value in least.items()
+    ]
     return [*lines, row("stages", "all the rest", "s", seconds - sum(least.values()))]
 
 

@@ -121,6 +121,8 @@ def _svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue().decode()
-    return text.replace("'DejaVu Sans', sans-serif", _PAGE_FONT).replace(
-        "'DejaVu Sans'", _PAGE_FONT
-    ).encode()
+    return (
+        text.replace("'DejaVu Sans', sans-serif", _PAGE_FONT)
+        .replace("'DejaVu Sans'", _PAGE_FONT)
+        .encode()
+    )

@@ -160,7 +160,11 @@ def _side(
     name = next(k for k in arrays if k.startswith(prefix))[len(prefix) :].rpartition("/")[0]
     sensor = registry.sensor(name).select()
     patches, predicted = (arrays[f"{prefix}{name}/{k}"] for k in ("patches", "predicted"))
-    bands = {"sensor": len(sensor.bands), "patches": patches.shape[2], "predicted": predicted.shape[2]}
+    bands = {
+        "sensor": len(sensor.bands),
+        "patches": patches.shape[2],
+        "predicted": predicted.shape[2],
+    }
     if len(set(bands.values())) > 1:
         found = ", ".join(f"{k} {v}" for k, v in bands.items())
         raise UserError(f"pictures of {name} disagree about its bands ({found}): evaluate again")

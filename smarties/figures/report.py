@@ -76,7 +76,9 @@ class Run:
             self._last_evaluation()
 
     def _last_evaluation(self) -> None:
-        found = {k.removeprefix("evaluate/"): v for k, v in self.metrics.items() if "evaluate/" in k}
+        found = {
+            k.removeprefix("evaluate/"): v for k, v in self.metrics.items() if "evaluate/" in k
+        }
         self.step = max((max(v) for v in (found or self.metrics).values()), default=0)
         self.numbers = {k: v[self.step] for k, v in found.items() if self.step in v}
         if self.numbers:
@@ -198,7 +200,9 @@ def _tables(run: Run) -> str:
         parts.append(_table("Reconstruction", "Mean squared error of masked tokens; lower is better.",
                             ("sensor", "model", "band mean", "random weights"), rows))  # fmt: skip
     if knn:
-        rows = [[_sensor(s, unseen), *_marked([100 * x for x in v], "{:.1f} %", max)] for s, v in knn]
+        rows = [
+            [_sensor(s, unseen), *_marked([100 * x for x in v], "{:.1f} %", max)] for s, v in knn
+        ]
         parts.append(_table("Land cover by nearest neighbours", "Accuracy; higher is better.",
                             ("sensor", "model", "random weights"), rows))  # fmt: skip
     text = f'<div class="columns">{"".join(parts)}</div>' if parts else ""
@@ -247,9 +251,7 @@ def _marked(values: Sequence[float], form: str, best: Any) -> list[str]:
     return [f"<b>{t}</b>" if v == top else t for t, v in zip(text, values, strict=True)]
 
 
-def _table(
-    title: str, caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]
-) -> str:
+def _table(title: str, caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{cell}</th>" for cell in header)
     lines = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
     return (f"<section><h2>{title}</h2><figcaption>{caption}</figcaption><table><thead><tr>{head}"
@@ -259,11 +261,20 @@ def _table(
 def _curves(run: Run) -> str:
     parts = []
     if run.metrics.get("train/loss"):
-        picture = _inline(curves.loss(run.metrics["train/loss"]), "svg+xml", "loss over steps", "curve")
+        picture = _inline(
+            curves.loss(run.metrics["train/loss"]), "svg+xml", "loss over steps", "curve"
+        )
         parts.append(f"<figure><h3>Loss</h3>{picture}</figure>")
     halves = []
-    for kind, title in (("knn", "Nearest-neighbour accuracy"), ("retrieve", "Retrieval, recall at 1")):
-        found = {k.split("/", 2)[2]: v for k, v in run.metrics.items() if k.startswith(f"evaluate/{kind}/")}
+    for kind, title in (
+        ("knn", "Nearest-neighbour accuracy"),
+        ("retrieve", "Retrieval, recall at 1"),
+    ):
+        found = {
+            k.split("/", 2)[2]: v
+            for k, v in run.metrics.items()
+            if k.startswith(f"evaluate/{kind}/")
+        }
         if not found:
             continue
         lines = [
@@ -275,7 +286,9 @@ def _curves(run: Run) -> str:
         picture = _inline(curves.lines(lines, chance), "svg+xml", f"{title} over steps", "curve")
         dotted = "; dotted: chance" if chance is not None else ""
         caption = f"Dashed: random weights{dotted}."
-        halves.append(f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>{picture}</figure>")
+        halves.append(
+            f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>{picture}</figure>"
+        )
     if halves:
         parts.append(f'<div class="columns">{"".join(halves)}</div>')
     return "<h2>Training</h2>" + "".join(parts) if parts else ""

@@ -100,7 +100,9 @@ def task_of(kind: type[T], model: Mapping[str, Any], batch: int, **recipe: Any) 
         for name, (first, second) in STREAMS.items()
     }
     recipe_ = pretraining.Recipe(**recipe)
-    return kind(recipe=recipe_, model=model, data=dict(streams=streams, threads=0), batch_size=batch)
+    return kind(
+        recipe=recipe_, model=model, data=dict(streams=streams, threads=0), batch_size=batch
+    )
 
 
 def batch_of(task: pretraining.Pretraining) -> Tree:

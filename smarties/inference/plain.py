@@ -37,9 +37,13 @@ class Plain(pretraining.Pretraining):
         masked = 1.0 - _among(draw.visible, self.tokens)
         error, weight = 0.0, 0.0
         for number, tokens in enumerate(streams):
-            decoded = self._decode(params["decoder"], self._encode(params["encoder"], tokens, draw), draw)
+            decoded = self._decode(
+                params["decoder"], self._encode(params["encoder"], tokens, draw), draw
+            )
             pixels = self._predict(params["heads"], decoded, draw.first, number, patches)
-            error += (reconstruction.token_error(pixels, targets[number], masks[number]) * masked).sum(1)
+            error += (
+                reconstruction.token_error(pixels, targets[number], masks[number]) * masked
+            ).sum(1)
             weight += ((masks[number].sum((-2, -1)) > 0) * masked).sum(1)
         seen = jnp.concatenate([one.max((1, 2, 3)) + two.max((1, 2, 3)) > 0 for one, two in valid])
         mean = (error / (weight + 1e-6)).sum() / jnp.maximum(seen.sum(), 1)
@@ -108,7 +112,9 @@ class Plain(pretraining.Pretraining):
         x = jnp.concatenate([x[:, :1], patches + jnp.asarray(table, x.dtype)[None]], 1)
         return transformer(params["transformer"], x, decoder.heads, decoder.unroll)[:, 1:]
 
-    def _predict(self, heads: Tree, decoded: jax.Array, keep: jax.Array, number: int, patches) -> jax.Array:
+    def _predict(
+        self, heads: Tree, decoded: jax.Array, keep: jax.Array, number: int, patches
+    ) -> jax.Array:
         """Returns 12 bands [B, N, 12, P*P] of all tokens of stream `number`, each of the sensor it came from.
 
         Tokens are gathered by sensor, which needs no more products than there are tokens, and scattered back.

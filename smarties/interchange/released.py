@@ -46,7 +46,9 @@ _SINGLES = (
 )
 _FINAL_NORM = "encoder/transformer/norm"
 _POSITIONS = (("pos_embed", "cls_token"), ("decoder_pos_embed", "mask_token"))
-_AGGREGATES = r"spectrum_projection\.spectrum_embeds\.\d+\.spectrum_projections\.\d+\.proj\.(weight|bias)"
+_AGGREGATES = (
+    r"spectrum_projection\.spectrum_embeds\.\d+\.spectrum_projections\.\d+\.proj\.(weight|bias)"
+)
 
 
 def read(tensors: Mapping[str, np.ndarray]) -> Tree:
@@ -70,8 +72,13 @@ def read(tensors: Mapping[str, np.ndarray]) -> Tree:
             flat[path] = tensors[key] if "token" in key else _turn(tensors[key])
             unread.remove(key)
     if unread:
-        raise UserError(f"weights: {sorted(unread)[0]!r} is no name of a SMARTIES model ({len(unread)} such keys)")
-    for leaf in ("scale", "bias"):  # a model with global pooling has this norm instead of the final one
+        raise UserError(
+            f"weights: {sorted(unread)[0]!r} is no name of a SMARTIES model ({len(unread)} such keys)"
+        )
+    for leaf in (
+        "scale",
+        "bias",
+    ):  # a model with global pooling has this norm instead of the final one
         if f"fc_norm/{leaf}" in flat:
             flat.setdefault(f"{_FINAL_NORM}/{leaf}", flat[f"fc_norm/{leaf}"])
     return _nest(flat)
@@ -136,5 +143,7 @@ def _flatten(tree: Tree, prefix: str = "") -> Tensors:
     flat = {}
     for key, value in tree.items():
         path = f"{prefix}{key}"
-        flat |= _flatten(value, f"{path}/") if isinstance(value, Mapping) else {path: np.asarray(value)}
+        flat |= (
+            _flatten(value, f"{path}/") if isinstance(value, Mapping) else {path: np.asarray(value)}
+        )
     return flat

@@ -7,7 +7,9 @@ import numpy as np
 
 def cosine(queries: np.ndarray, archive: np.ndarray) -> np.ndarray:
     """Returns cosine similarities [Q, A] of features [Q, D] and [A, D]."""
-    unit = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (queries, archive)]
+    unit = [
+        x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (queries, archive)
+    ]
     return unit[0] @ unit[1].T
 
 

@@ -67,7 +67,9 @@ class Encoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self):
-        self.projection = spectral.SpectrumProjection(self.ranges, self.width, self.scale, self.dtype)
+        self.projection = spectral.SpectrumProjection(
+            self.ranges, self.width, self.scale, self.dtype
+        )
         self.cls_token = self.param("cls_token", _token, (1, 1, self.width))
         self.transformer = transformer.Transformer(
             self.depth, self.heads, self.kernel, self.remat, self.unroll, self.dtype

@@ -49,7 +49,9 @@ def take(x: jax.Array, at: jax.Array) -> jax.Array:
     return jnp.take_along_axis(x, at.reshape(*at.shape, *(1,) * (x.ndim - 2)), axis=1)
 
 
-def mix(first: jax.Array, second: jax.Array, keep: jax.Array, mode: Mixup) -> tuple[jax.Array, jax.Array]:
+def mix(
+    first: jax.Array, second: jax.Array, keep: jax.Array, mode: Mixup
+) -> tuple[jax.Array, jax.Array]:
     """Returns the two mixed streams [B, n, D] of the tokens of two sensors; `keep` [B, n] is true for the first.
 
     `mirrored`: the streams are complements. `released`: the second stream stays sensor two, unmixed, as the public

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-_xavier = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=-2, out_axis=-1, batch_axis=0)
+_xavier = nn.initializers.variance_scaling(
+    1.0, "fan_avg", "uniform", in_axis=-2, out_axis=-1, batch_axis=0
+)
 
 
 class SpectrumProjection(nn.Module):

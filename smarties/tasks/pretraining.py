@@ -171,7 +171,12 @@ class Pretraining:
         if split != "train":
             raise unknown("split of pretraining", split, ("train",))
         return pipeline.pair_batches(
-            self.streams, seed=self.seed, rank=rank, world=world, start_step=start_step, **self._reading
+            self.streams,
+            seed=self.seed,
+            rank=rank,
+            world=world,
+            start_step=start_step,
+            **self._reading,
         )
 
     def batch_spec(self) -> Tree:

@@ -18,7 +18,6 @@ import numpy as np
 from smarties.data import pipeline, sources, views
 from smarties.errors import UserError
 from smarties.metrics import neighbours
-from smarties.models import mixup
 from smarties.spectrum import registry
 from smarties.tasks import embedding, objective
 from smarties.typing import Tree
@@ -61,7 +60,9 @@ class Probe:
             for name in (*dict.fromkeys(s for pair in self.pairs.values() for s in pair), *unseen)
         }
         if len(self.source) < 2:
-            raise UserError(f"evaluate.source has {len(self.source)} examples: 2 or more are needed")
+            raise UserError(
+                f"evaluate.source has {len(self.source)} examples: 2 or more are needed"
+            )
 
     def __call__(self, params: Tree, step: int, directory: Path) -> dict[str, float]:
         """Returns {name: value}; leaves pictures in `directory`."""
@@ -73,7 +74,11 @@ class Probe:
     def _untrained(self) -> dict[str, float]:
         params = jax.jit(self.task.init)(jax.random.key(self.task.seed + 1))
         values = self._numbers(params) | self._reconstruct(params, None)
-        values = {f"{k}/random": v for k, v in values.items() if not k.endswith(("/mean", "/low", "/high"))}
+        values = {
+            f"{k}/random": v
+            for k, v in values.items()
+            if not k.endswith(("/mean", "/low", "/high"))
+        }
         return values | {f"retrieve/{a}->{b}/chance": 1 / len(self.source) for a, b in self._ways()}
 
     def _ways(self) -> list[tuple[str, str]]:
@@ -147,7 +152,9 @@ class Probe:
         values = {}
         for sensor, (error, square, weight, total) in ((s, _totals(m)) for s, m in sums.items()):
             values[f"reconstruct/{sensor}"] = error / weight.mean()
-            values[f"reconstruct/{sensor}/mean"] = float((square / weight - (total / weight) ** 2).mean())
+            values[f"reconstruct/{sensor}/mean"] = float(
+                (square / weight - (total / weight) ** 2).mean()
+            )
         return values
 
     @functools.partial(jax.jit, static_argnames=("self", "pair"))

@@ -56,12 +56,12 @@ def test_a_pair_of_two_resolutions_shows_the_same_ground():
 
     def scene(n):
         y, x = (np.mgrid[:n, :n] + 0.5) / n
-        return jnp.asarray((np.sin(5 * x) + np.cos(4 * y))[None, :, :, None].repeat(8, 0), jnp.float32)
+        return jnp.asarray(
+            (np.sin(5 * x) + np.cos(4 * y))[None, :, :, None].repeat(8, 0), jnp.float32
+        )
 
     window = views.random_window(jax.random.key(1), 8)
-    both = [
-        views.resample(scene(n), jnp.ones((8, n, n), bool), window, 24)[0] for n in (64, 16)
-    ]
+    both = [views.resample(scene(n), jnp.ones((8, n, n), bool), window, 24)[0] for n in (64, 16)]
     other = views.random_window(jax.random.key(2), 8)
     control, _ = views.resample(scene(16), jnp.ones((8, 16, 16), bool), other, 24)
     inner = (slice(None), slice(4, -4), slice(4, -4))

@@ -147,13 +147,21 @@ def test_gradients(folder, params, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_six_steps_of_training(folder, params, mode):
     """AdamW as the trajectory's meta says: decay on parameters with more than one dimension in the release."""
-    case, path = np.load(folder / "pretrain_mixed.npz"), np.load(folder / f"pretrain_traj_{mode}.npz")
+    case, path = (
+        np.load(folder / "pretrain_mixed.npz"),
+        np.load(folder / f"pretrain_traj_{mode}.npz"),
+    )
     inputs = batch(case, "pretrain_mixed")
     vectors = ("bias", "scale")
     decay = jax.tree_util.tree_map_with_path(lambda p, _: p[-1].key not in vectors, params)
     beta1, beta2 = path["meta/betas"]
     tx = optax.adamw(
-        float(path["meta/lr"]), beta1, beta2, 1e-8, weight_decay=float(path["meta/weight_decay"]), mask=decay
+        float(path["meta/lr"]),
+        beta1,
+        beta2,
+        1e-8,
+        weight_decay=float(path["meta/weight_decay"]),
+        mask=decay,
     )
 
     @jax.jit

@@ -157,7 +157,9 @@ def test_wrong_options_are_named(change, words):
 
 
 @pytest.mark.slow
-def test_training_beats_the_mean_and_random_weights_on_held_out_scenes(task, params, batch, tmp_path):
+def test_training_beats_the_mean_and_random_weights_on_held_out_scenes(
+    task, params, batch, tmp_path
+):
     """A hundred and fifty steps are enough for reconstruction; shuffled targets would not pass."""
     import optax
 
