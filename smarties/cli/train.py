@@ -10,6 +10,7 @@ from absl import flags, logging
 
 from smarties import tasks
 from smarties.cli import configuration
+from smarties.figures import report
 from smarties.training import dry_run, loop
 
 
@@ -28,6 +29,7 @@ def main(argv: Sequence[str]) -> None:
     workdir = Path(arguments.workdir or f"runs/{config.name}")
     loop.train(task, config, workdir)
     if jax.process_index() == 0:
+        report.write(workdir)
         print(f"{config.name} is in {workdir}")
 
 

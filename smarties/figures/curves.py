@@ -47,11 +47,12 @@ def loss(values: Series, size: tuple[float, float] = (9.6, 2.6)) -> bytes:
 
 
 def lines(
-    curves: Sequence[Curve], chance: float | None = None, size: tuple[float, float] = (4.7, 2.9)
+    curves: Sequence[Curve], chance: float | None = None, size: tuple[float, float] = (9.6, 2.7)
 ) -> bytes:
     """Returns the SVG of shares 0..1 over steps, each beside its baseline; `chance` is dotted."""
     with matplotlib.rc_context(_FONT):
-        figure, axes = _axes(size, right=0.66)
+        longest = max((len(curve.label) for curve in curves), default=0)
+        figure, axes = _axes(size, right=max(0.5, 0.96 - 0.07 * longest / size[0]))
         ends = []
         for i, curve in enumerate(curves):
             steps, heights = _finite(curve.values)
@@ -114,7 +115,7 @@ def _label(axes: Axes, ends: Sequence[tuple[float, str, str]], gap: float) -> No
         roof = 1.0 if i == len(at) - 1 else at[i + 1] - gap / scale
         at[i] = min(at[i], roof)
     for y, (_, label, shade) in zip(at, wanted, strict=True):
-        axes.text(1.03, y, label, transform=axes.transAxes, va="center", fontsize=9, color=shade)
+        axes.text(1.012, y, label, transform=axes.transAxes, va="center", fontsize=9, color=shade)
 
 
 def _svg(figure: Figure) -> bytes:

@@ -50,7 +50,7 @@ def to_rgb(image: np.ndarray, sensor: Sensor, stretch: Stretch | None = None) ->
 
     Args:
       sensor: of exactly the c bands, selected.
-      stretch: from `stretch_of` the original; without it 0 is black and 1 white, as `Band.clip` says.
+      stretch: from `stretch_of` the original; without it `Band.clip` is black and white.
     """
     value = _channels(image, sensor)
     if stretch is not None:
@@ -124,7 +124,7 @@ def read(path: Path, task: Mapping[str, Any]) -> dict[str, list[list[Row]]]:
     Raises:
       UserError: an unknown sensor, or arrays that do not fit together.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files if "/" in name}
     streams = dict.fromkeys(name.split("/")[0] for name in arrays)
     return {stream: list(_scenes(stream, arrays, task)) for stream in streams}

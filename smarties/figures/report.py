@@ -22,7 +22,8 @@ _STYLE = """
 :root { color-scheme: light; --ink: #1f2933; --soft: #6b7785; --rule: #e1e6eb; }
 * { box-sizing: border-box; }
 body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
-  color: var(--ink); background: #fff; max-width: 60rem; margin: 0 auto; padding: 4rem 1.5rem 5rem; }
+  color: var(--ink); background: #fff; max-width: 60rem; margin: 0 auto;
+  padding: 4rem 1.5rem 5rem; }
 h1 { font-size: 2.1rem; line-height: 1.15; letter-spacing: -0.02em; margin: 0 0 .5rem; }
 h2 { font-size: 1.15rem; letter-spacing: -0.01em; margin: 3.25rem 0 .35rem; }
 h3 { font-size: .95rem; font-weight: 600; margin: 1.75rem 0 .5rem; }
@@ -38,13 +39,15 @@ td { text-align: right; padding: .34rem 0 .34rem 1rem; border-bottom: 1px solid 
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 td b { font-weight: 700; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(25rem, 1fr)); gap: 0 3rem; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(25rem, 1fr));
+  gap: 0 3rem; }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: .85rem; margin: 0 0 .4rem; max-width: 46rem; }
 img.curve { width: 100%; height: auto; display: block; }
 .scenes { display: grid; grid-template-columns: repeat(auto-fit, minmax(25rem, 1fr));
   gap: 1.6rem 2rem; margin-top: .9rem; }
-.scene { display: grid; grid-template-columns: 1.1rem repeat(4, 1fr); gap: 4px; align-items: center; }
+.scene { display: grid; grid-template-columns: 1.1rem repeat(4, 1fr); gap: 4px;
+  align-items: center; }
 .scene span { font-size: .74rem; color: var(--soft); line-height: 1.2; }
 .scene .side { writing-mode: vertical-rl; transform: rotate(180deg); text-align: center;
   white-space: nowrap; }
@@ -53,7 +56,8 @@ img.curve { width: 100%; height: auto; display: block; }
 details { margin-top: 3.25rem; border-top: 1px solid var(--rule); padding-top: 1rem; }
 summary { cursor: pointer; font-weight: 600; }
 pre { font: 12.5px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-x: auto; }
-@media (max-width: 32rem) { body { padding: 2rem 1rem; } .columns, .scenes { grid-template-columns: 1fr; } }
+@media (max-width: 32rem) { body { padding: 2rem 1rem; }
+  .columns, .scenes { grid-template-columns: 1fr; } }
 """
 
 Series = dict[str, dict[int, float]]
@@ -197,7 +201,7 @@ def _tables(run: Run) -> str:
     parts = []
     if errors:
         rows = [[_sensor(s, unseen), *_marked(v, "{:.3f}", min)] for s, v in errors]
-        parts.append(_table("Reconstruction", "Mean squared error of masked tokens; lower is better.",
+        parts.append(_table("Reconstruction", "Squared error of masked tokens; lower is better.",
                             ("sensor", "model", "band mean", "random weights"), rows))  # fmt: skip
     if knn:
         rows = [
@@ -211,7 +215,7 @@ def _tables(run: Run) -> str:
         for way, (hit, random, chance, low, high) in found:
             marked = _marked([100 * x for x in (hit, random, chance)], "{:.1f} %", max)
             spread = f"{100 * low:.1f} – {100 * high:.1f} %" if low == low else ""
-            rows.append([_way(way), marked[0], spread, *marked[1:]])
+            rows.append([html.escape(_way(way)), marked[0], spread, *marked[1:]])
         text += _table("Retrieval", "Recall at 1: how often the nearest image of the other sensor "
                        "shows the same place; with its 95 % interval.",
                        ("query → archive", "model", "interval", "random weights", "chance"),
@@ -240,7 +244,7 @@ def _sensor(name: str, unseen: Sequence[str]) -> str:
 
 
 def _way(name: str) -> str:
-    return html.escape(name.replace("->", " → "))
+    return name.replace("->", " → ")
 
 
 def _marked(values: Sequence[float], form: str, best: Any) -> list[str]:
@@ -259,43 +263,24 @@ def _table(title: str, caption: str, header: Sequence[str], rows: Iterable[Seque
 
 
 def _curves(run: Run) -> str:
-    parts = []
+    figures = []
     if run.metrics.get("train/loss"):
-        picture = _inline(
-            curves.loss(run.metrics["train/loss"]), "svg+xml", "loss over steps", "curve"
-        )
-        parts.append(f"<figure><h3>Loss</h3>{picture}</figure>")
-    halves = []
-    for kind, title in (
-        ("knn", "Nearest-neighbour accuracy"),
-        ("retrieve", "Retrieval, recall at 1"),
-    ):
-        found = {
-            k.split("/", 2)[2]: v
-            for k, v in run.metrics.items()
-            if k.startswith(f"evaluate/{kind}/")
-        }
-        if not found:
-            continue
-        lines = [
-            curves.Curve(_short(k), v, _last(found.get(f"{k}/random")))
-            for k, v in sorted(found.items(), key=lambda item: _order(run)(item[0]))
-            if "/" not in k
-        ]
+        figures.append(("Loss", "", curves.loss(run.metrics["train/loss"])))
+    for kind, title in (("knn", "Land cover, accuracy"), ("retrieve", "Retrieval, recall at 1")):
+        start = f"evaluate/{kind}/"
+        found = {k.removeprefix(start): v for k, v in run.metrics.items() if k.startswith(start)}
+        names = sorted((k for k in found if "/" not in k), key=_order(run))
+        lines = [curves.Curve(_way(k), found[k], _last(found.get(f"{k}/random"))) for k in names]
         chance = next((_last(v) for k, v in found.items() if k.endswith("/chance")), None)
-        picture = _inline(curves.lines(lines, chance), "svg+xml", f"{title} over steps", "curve")
-        dotted = "; dotted: chance" if chance is not None else ""
-        caption = f"Dashed: random weights{dotted}."
-        halves.append(
-            f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>{picture}</figure>"
-        )
-    if halves:
-        parts.append(f'<div class="columns">{"".join(halves)}</div>')
-    return "<h2>Training</h2>" + "".join(parts) if parts else ""
-
-
-def _short(name: str) -> str:
-    return name.replace("->", " → ")
+        caption = "Dashed: random weights" + ("." if chance is None else "; dotted: chance.")
+        if lines:
+            figures.append((title, caption, curves.lines(lines, chance)))
+    text = [
+        f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>"
+        f"{_inline(svg, 'svg+xml', f'{title}, over steps', 'curve')}</figure>"
+        for title, caption, svg in figures
+    ]
+    return "<h2>Training</h2>" + "".join(text) if text else ""
 
 
 def _last(series: Mapping[int, float] | None) -> float | None:
@@ -310,7 +295,7 @@ def _reconstructions(run: Run) -> str:
     except FileNotFoundError:
         run.notes.append("no figures/reconstructions.npz: no pictures")
         return ""
-    except (OSError, EOFError, ValueError, KeyError, StopIteration, UserError,
+    except (OSError, EOFError, ValueError, KeyError, TypeError, StopIteration, UserError,
             zipfile.BadZipFile) as error:  # fmt: skip
         run.notes.append(f"figures/reconstructions.npz cannot be shown ({error})")
         return ""
@@ -321,7 +306,7 @@ def _reconstructions(run: Run) -> str:
     )  # fmt: skip
     text = [
         "<h2>Reconstructions of held-out scenes</h2><p class='soft'>Masked tokens are predicted, "
-        "visible ones are as in the image; “mixed” shows each token by the sensor it was taken from. "
+        "visible ones are as in the image; “mixed” shows each token by the sensor it came from. "
         f"Radar is VV, VH and their difference. All panels of a row share one stretch.{units}</p>"
     ]
     for stream, scenes in streams.items():
