@@ -110,8 +110,8 @@ def restore(predicted: np.ndarray, true: np.ndarray, count: int | None = None) -
     total = np.maximum(seen.sum((-2, -1), keepdims=True) * true.shape[-2], 1)
     mean = (true * seen).sum((-2, -1), keepdims=True) / total
     variance = (np.square(true - mean) * seen).sum((-2, -1), keepdims=True) / total
-    count = count or true.shape[-2] * true.shape[-1]
-    return predicted * np.sqrt(variance * (count / (count - 1)) + 1e-6) + mean
+    values = count or true.shape[-2] * true.shape[-1]
+    return predicted * np.sqrt(variance * (values / (values - 1)) + 1e-6) + mean
 
 
 def read(path: Path, task: Mapping[str, Any]) -> dict[str, list[list[Row]]]:
@@ -137,11 +137,8 @@ def _scenes(
     swapped = task.get("mixup", "mirrored") == "mirrored"
     for n in range(len(sides[0].patches)):
         keep, masked = arrays[f"{stream}/keep"][n], arrays[f"{stream}/masked"][n]
-        whole = [[part[n] for part in (side.patches, side.predicted)] for side in sides]
-        pictures, reconstructed = zip(
-            *(_pictures(side.sensor, *one, masked) for side, one in zip(sides, whole, strict=True)),
-            strict=True,
-        )
+        made = [_pictures(side.sensor, side.patches[n], side.predicted[n], masked) for side in sides]
+        pictures, reconstructed = zip(*made, strict=True)
         first, second = pictures
         mixed = (np.where(keep[:, None, None], first, second),
                  np.where(keep[:, None, None], second, first) if swapped else second)  # fmt: skip

@@ -31,6 +31,7 @@ p { margin: 0 0 .9rem; max-width: 46rem; }
 .soft, figcaption, th { color: var(--soft); }
 .note { font-size: .88rem; color: #7a5b16; background: #fdf7e6; padding: .45rem .75rem;
   border-radius: .3rem; max-width: none; margin: .6rem 0; }
+.wide { max-width: none; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem;
   font-variant-numeric: tabular-nums lining-nums; }
 th { font-weight: 500; font-size: .82rem; text-align: right; padding: .3rem 0 .3rem 1rem;
@@ -172,7 +173,7 @@ def _summary(run: Run) -> str:
         _duration(seconds) if seconds else "",
         f"{statistics.median(speed.values()):,.0f} {unit}/s" if speed else "",
     ]
-    return f'<p class="soft">{" &middot; ".join(html.escape(fact) for fact in facts if fact)}</p>'
+    return f'<p class="soft wide">{" &middot; ".join(html.escape(fact) for fact in facts if fact)}</p>'
 
 
 def _duration(seconds: float) -> str:
