@@ -137,7 +137,7 @@ def _scenes(
     swapped = task.get("mixup", "mirrored") == "mirrored"
     for n in range(len(sides[0].patches)):
         keep, masked = arrays[f"{stream}/keep"][n], arrays[f"{stream}/masked"][n]
-        made = [_pictures(side.sensor, side.patches[n], side.predicted[n], masked) for side in sides]
+        made = [_pictures(s.sensor, s.patches[n], s.predicted[n], masked) for s in sides]
         pictures, reconstructed = zip(*made, strict=True)
         first, second = pictures
         mixed = (np.where(keep[:, None, None], first, second),

@@ -173,7 +173,8 @@ def _summary(run: Run) -> str:
         _duration(seconds) if seconds else "",
         f"{statistics.median(speed.values()):,.0f} {unit}/s" if speed else "",
     ]
-    return f'<p class="soft wide">{" &middot; ".join(html.escape(fact) for fact in facts if fact)}</p>'
+    shown = " &middot; ".join(html.escape(fact) for fact in facts if fact)
+    return f'<p class="soft wide">{shown}</p>'
 
 
 def _duration(seconds: float) -> str:
