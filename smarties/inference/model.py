@@ -218,9 +218,9 @@ def _valid(
     images: np.ndarray, valid: np.ndarray | None, sensor: Sensor, normalized: bool, first: int
 ) -> np.ndarray:
     """Returns which pixels [B, H, W] count; `first` numbers the first image, for errors."""
-    seen = (
-        np.isfinite(images).all(-1) if images.dtype.kind == "f" else np.ones(images.shape[:3], bool)
-    )
+    seen = np.ones(images.shape[:3], bool)
+    if images.dtype.kind == "f":
+        seen = np.asarray(np.isfinite(images).all(-1))
     if valid is not None:
         seen &= valid
     if not normalized:
