@@ -16,7 +16,7 @@ UNSEEN = ("landsat5-tm",)
 def get_config():
     config = config_dict.ConfigDict()
     config.name, config.seed = "quickstart", 0
-    config.steps, config.batch_size = 600, 64
+    config.steps, config.batch_size = 450, 32
     config.task = dict(name="pretraining", standardise_targets=True)
     config.model = dict(
         image_size=64,
@@ -32,19 +32,19 @@ def get_config():
                 second=second,
                 share=0.5,
                 source=dict(
-                    kind="planet", sensors=(first, second), count=1500, size=64, cache=True
+                    kind="planet", sensors=(first, second), count=1000, size=64, cache=True
                 ),
             )
             for name, (first, second) in PAIRS.items()
         },
         threads=2,
     )
-    config.optimizer = dict(learning_rate=1e-3, warmup_steps=60, clip_norm=1.0)
-    config.checkpoint = dict(every=300, keep=1)
+    config.optimizer = dict(learning_rate=1e-3, warmup_steps=45, clip_norm=1.0)
+    config.checkpoint = dict(every=225, keep=1)
     config.log = dict(every=20)
     sensors = (*SENSORS, *UNSEEN)
     config.evaluate = dict(
-        every=200,
+        every=0,
         source=dict(
             kind="planet", sensors=sensors, first=1_000_000, count=128, size=64, cache=True
         ),

@@ -3,7 +3,8 @@
 reconstruct/SENSOR         mean squared error of masked tokens, targets as in training
 reconstruct/SENSOR/mean    of predicting each band's mean target, the best constant per band
 knn/SENSOR                 accuracy of the dominant land cover
-retrieve/A->B              recall at 1 of the image of the same place by another sensor; ranks over all held-out places
+retrieve/A->B              recall at 1 of the image of the same place by another sensor, among all held-out places;
+                           by the token map averaged over regions, each sensor centred on its own archive
 .../random                 the same number with untrained weights;  .../chance  by guessing
 """
 
@@ -32,7 +33,8 @@ class Probe:
       archive: examples whose labels vote in kNN; None leaves kNN out.
       pairs: {name: (first, second)} of sensors to reconstruct, mix and retrieve.
       unseen: sensors that were not in pretraining, embedded for kNN beside the others.
-      pooling: of features.
+      pooling: of the features of kNN.
+      regions: side of the grid of regions whose mean tokens are the features of retrieval.
       batch: images at a time.
       pictures: held-out scenes to keep as arrays in `figures/reconstructions.npz`.
       every: read by the loop.
@@ -47,11 +49,15 @@ class Probe:
         archive: Mapping[str, Any] | None = None,
         unseen: tuple[str, ...] = (),
         pooling: embedding.Pooling = "mean",
+        regions: int = 4,
         batch: int = 32,
         pictures: int = 4,
         every: int = 0,
     ):
-        self.task, self.pooling, self.batch, self.pictures = task, pooling, batch, pictures
+        self.task, self.pooling, self.regions = task, pooling, regions
+        self.batch, self.pictures = batch, pictures
+        if (task.size // task.patch) % regions:
+            raise UserError(f"evaluate.regions {regions} does not divide the token grid")
         self.source = sources.source(**source)
         self.archive = sources.source(**archive) if archive else None
         self.pairs = {name: tuple(pair) for name, pair in sorted(pairs.items())}
@@ -85,37 +91,39 @@ class Probe:
         return [way for a, b in self.pairs.values() for way in ((a, b), (b, a))]
 
     def _numbers(self, params: Tree) -> dict[str, float]:
-        features, labels = self._features(params, self.source)
+        features, maps, labels = self._features(params, self.source)
         values = {}
         for a, b in self._ways():
-            query, archive = (neighbours.centred(features[s]) for s in (a, b))
+            query, archive = (neighbours.centred(maps[s]) for s in (a, b))
             hit = neighbours.ranks(query, archive) < 1
             low, high = neighbours.interval(hit.astype(float))
             name = f"retrieve/{a}->{b}"
             values |= {name: float(hit.mean()), f"{name}/low": low, f"{name}/high": high}
         if self.archive is not None:
-            known, known_labels = self._features(params, self.archive)
+            known, _, known_labels = self._features(params, self.archive)
             for sensor in self.sensors:
                 values[f"knn/{sensor}"] = neighbours.knn_accuracy(
                     features[sensor], labels, known[sensor], known_labels
                 )
         return values
 
-    def _features(self, params: Tree, source) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Returns {sensor: features [A, D]} and the dominant land cover [A], of all examples."""
-        features, labels = {name: [] for name in self.sensors}, []
+    def _features(self, params: Tree, source) -> tuple[dict, dict, np.ndarray]:
+        """Returns {sensor: pooled [A, D]}, {sensor: regions [A, R*R*D]} and the dominant land cover [A]."""
+        pooled, maps = ({name: [] for name in self.sensors} for _ in range(2))
+        covers = []
         for batch, count in pipeline.sequential(source, batch=self.batch):
             for name, sensor in self.sensors.items():
-                z = self._embed(params, batch["images"][name], batch["valid"][name], sensor)
-                features[name].append(np.asarray(z)[:count])
+                both = self._embed(params, batch["images"][name], batch["valid"][name], sensor)
+                for kept, value in zip((pooled, maps), both, strict=True):
+                    kept[name].append(np.asarray(value)[:count])
             if "land_cover" in batch:
                 cover = batch["land_cover"].reshape(self.batch, -1)
-                labels.append([np.bincount(c).argmax() for c in cover[:count]])
-        joined = {name: np.concatenate(parts) for name, parts in features.items()}
-        return joined, np.concatenate(labels) if labels else np.zeros(0, int)
+                covers.append([np.bincount(c).argmax() for c in cover[:count]])
+        pooled, maps = ({n: np.concatenate(x) for n, x in kept.items()} for kept in (pooled, maps))
+        return pooled, maps, np.concatenate(covers) if covers else np.zeros(0, int)
 
     @functools.partial(jax.jit, static_argnames=("self", "sensor"))
-    def _embed(self, params: Tree, image, valid, sensor) -> jax.Array:
+    def _embed(self, params: Tree, image, valid, sensor) -> tuple[jax.Array, jax.Array]:
         image, valid = views.standardise(image, valid, sensor)
         image, _ = views.resample(image, valid, views.whole_window(self.batch), self.task.size)
         normed, raw = embedding.encode(
@@ -127,7 +135,10 @@ class Probe:
             rule=self.task.recipe.rule,
             patch=self.task.patch,
         )
-        return embedding.pool(params, normed, raw, self.pooling)
+        side, r = self.task.size // self.task.patch, self.regions
+        grid = raw[:, 1:].reshape(self.batch, r, side // r, r, side // r, -1)
+        regions = grid.mean((2, 4)).reshape(self.batch, -1)
+        return embedding.pool(params, normed, raw, self.pooling), regions
 
     def _reconstruct(self, params: Tree, directory: Path | None) -> dict[str, float]:
         """Returns the errors of masked tokens of each sensor, over all pairs it is in."""
