@@ -180,7 +180,7 @@ class Probe:
         matrices = tuple(task._mixing(s) for s in sensors)
         (outputs,) = task.model.apply({"params": params}, (patches,), (matrices,), drawn)
         moments, pixels = [], []
-        for part in outputs[-2:]:
+        for part in (outputs[0], outputs[-1]):  # sensor one, and sensor two of the second stream
             predicted, target, mask = objective.compare(
                 part, patches[part.side], valid[part.side], drawn.masked,
                 task.recipe.standardise_targets, task.count,
