@@ -31,6 +31,7 @@ def get_config():
                 first=first,
                 second=second,
                 share=0.5,
+                permute=False,  # True pairs different places: the control for what pairs teach
                 source=dict(
                     kind="planet", sensors=(first, second), count=1000, size=64, cache=True
                 ),

@@ -1,4 +1,4 @@
-"""Eight fake CPU devices, warnings as errors, strict ranks; where real data and reference outputs lie."""
+"""Eight fake CPU devices, warnings as errors, strict ranks; where data and references lie."""
 
 import os
 

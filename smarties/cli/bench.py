@@ -29,7 +29,8 @@ PARTS = ("step", "embed", "loader", "memory", "hugepages")
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures and prints one table.
 
-    On Linux it starts itself again with huge pages for malloc, which must be asked for before a program starts.
+    On Linux it starts itself again with huge pages for malloc, which must be asked for before a
+    program starts.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     given = _parser().parse_args(argv)
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if given.json:
         _writable(given.json)
     tunables = os.environ.get("GLIBC_TUNABLES", "")
-    cpu = jax.config.jax_platforms in (None, "", "cpu") and sys.platform == "linux"
+    cpu = jax.config.read("jax_platforms") in (None, "", "cpu") and sys.platform == "linux"
     if cpu and not given.no_hugepages and "hugetlb" not in tunables:
         os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, (tunables, HUGE_PAGES)))
         sys.stdout.flush()
@@ -108,7 +109,7 @@ def _tx() -> optax.GradientTransformation:
 
 
 def _step(given) -> list[Row]:
-    """Returns the step with its view, without, and the plain baseline, in turns with matrix products."""
+    """Returns the step with and without its view and the plain one, beside matrix products."""
     model = _model(given)
     kinds = {
         "step": pretraining.Pretraining,
@@ -160,7 +161,7 @@ def _rated(part, name, seconds, count: int, operations: float, best: float, unit
 
 
 def _stages(task: pretraining.Pretraining, best: float, seconds: float) -> list[Row]:
-    """Returns what each stage would take at the rate of matrix products, and what is left of the step."""
+    """Returns what each stage would take at the matrix-product rate, and what is left of the step."""
     least = {stage.name: flops.BACKWARD * stage.flops / best for stage in task.stages()}
     lines = [
         row("stages", f"{name}, at matmul's rate", "s", value) for name, value in least.items()

@@ -36,7 +36,7 @@ class Source(Protocol):
 
 
 class Cached:
-    """A source whose examples are kept in memory once read: for sources that are small and slow to read."""
+    """A source whose examples are kept in memory once read: for small sources slow to read."""
 
     def __init__(self, source: Source):
         self._source, self._kept = source, {}

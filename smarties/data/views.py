@@ -1,7 +1,8 @@
 """From stored numbers to patches, on the device: jitted, vectorised, static shapes.
 
-An image with its mask of valid pixels is standardised first (invalid pixels become 0, the mean), then resampled: any
-crop, flip and scaling is one linear map per axis, so a pair whose images differ in resolution shares one window.
+An image with its mask of valid pixels is standardised first (invalid pixels become 0, the mean),
+then resampled: any crop, flip and scaling is one linear map per axis, so a pair whose images differ
+in resolution shares one window.
 """
 
 import flax.struct
@@ -16,7 +17,8 @@ from smarties.typing import Key
 def standardise(image: jax.Array, valid: jax.Array, sensor: Sensor) -> tuple[jax.Array, jax.Array]:
     """Returns (image [B, H, W, c] float32, valid [B, H, W] bool) of the selected bands of a sensor.
 
-    x -> (clip((x - low) / (high - low), 0, 1) - mean) / std per band; invalid and non-finite pixels become 0.
+    x -> (clip((x - low) / (high - low), 0, 1) - mean) / std per band; invalid and non-finite pixels
+    become 0.
 
     Args:
       image: [B, H, W, C] in the sensor's stored numbers, all its file bands in file order.
@@ -52,7 +54,10 @@ class Window:
 
 
 def random_window(key: Key, batch: int, area: tuple[float, float] = (0.25, 1.0)) -> Window:
-    """Returns windows of uniformly drawn area, place, flips and quarter turns. [SMARTIES release, augmentation]"""
+    """Returns windows of uniformly drawn area, place, flips and quarter turns.
+
+    [SMARTIES release, augmentation]
+    """
     keys = jax.random.split(key, 6)
     side = jnp.sqrt(jax.random.uniform(keys[0], (batch,), minval=area[0], maxval=area[1]))
     top, left = (jax.random.uniform(k, (batch,)) * (1 - side) for k in keys[1:3])
@@ -95,7 +100,7 @@ def resample(
 
 
 def patchify(image: jax.Array, patch: int) -> jax.Array:
-    """Returns patches [B, N, C, P*P] of image [B, H, W, C]: tokens and the pixels of a patch row-major."""
+    """Returns patches [B, N, C, P*P] of image [B, H, W, C]: tokens and pixels row-major."""
     b, h, w, c = image.shape
     grid = image.reshape(b, h // patch, patch, w // patch, patch, c)
     return grid.transpose(0, 1, 3, 5, 2, 4).reshape(b, -1, c, patch * patch)
@@ -110,7 +115,7 @@ def unpatchify(patches: jax.Array, grid: tuple[int, int]) -> jax.Array:
 
 
 def _axis(n: int, size: int, start: jax.Array, side: jax.Array, flip: jax.Array) -> jax.Array:
-    """Returns the matrix [size, n] that samples [start, start + side] of n pixels; each row sums to one."""
+    """Returns the matrix [size, n] sampling [start, start + side] of n pixels; rows sum to one."""
     step = side * n / size
     at = (jnp.arange(size) + 0.5) * step + start * n - 0.5
     at = jnp.where(flip, at[::-1], at)

@@ -1,7 +1,7 @@
-"""What `smarties bench` measures: steps, embeddings and loaders, beside the machine's own matrix products.
+"""What `smarties bench` measures: steps, embeddings and loaders, beside matrix products.
 
-Every measurement is a list of rounds; things that are compared take turns within a round, so that a machine that
-changes its speed changes it for both.
+Every measurement is a list of rounds; things that are compared take turns within a round, so that a
+machine that changes its speed changes it for both.
 """
 
 import contextlib
@@ -88,7 +88,10 @@ def model_of(
 
 
 def task_of(kind: type[T], model: Mapping[str, Any], batch: int, **recipe: Any) -> T:
-    """Returns pretraining as published: half of the pairs RGB with S2 L1C, half S2 L2A with S1, on the planet."""
+    """Returns pretraining as published, on the planet.
+
+    Half of the pairs are RGB with S2 L1C, half S2 L2A with S1.
+    """
     size = model["image_size"]
     streams = {
         name: dict(
@@ -217,9 +220,9 @@ def compilations() -> Iterator[list[float]]:
     seconds: list[float] = []
     active = True
 
-    def listen(event: str, duration: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
         if active and event.endswith("backend_compile_duration"):
-            seconds.append(duration)
+            seconds.append(duration_secs)
 
     monitoring.register_event_duration_secs_listener(listen)
     try:
@@ -261,7 +264,8 @@ def temporaries(steps: Steps, task: pretraining.Pretraining, batch: Tree) -> dic
 def peak_memory() -> int:
     """Returns the most bytes this process has had in memory.
 
-    `ru_maxrss` survives exec, so a child would report its parent's peak: Linux is asked for that of the program.
+    `ru_maxrss` survives exec, so a child would report its parent's peak: Linux is asked for that of
+    the program.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -275,7 +279,7 @@ def peak_memory() -> int:
 
 
 def child(argv: Sequence[str], **environment: str | None) -> dict[str, Any]:
-    """Returns the JSON a fresh `smarties bench` prints last; None removes an environment variable."""
+    """Returns the JSON a fresh `smarties bench` prints last; None removes a variable."""
     changed = {**os.environ, **environment}
     done = subprocess.run(
         [sys.executable, "-m", "smarties.cli.main", "bench", *argv],

@@ -17,7 +17,7 @@ TILE, BATCH = 96, 8
 
 
 def loaders(root: Path, temporary: Path) -> dict[str, Callable[[], float]]:
-    """Returns {"GeoTIFF", "ArrayRecord"}: () -> pairs per second of processor time, in a stable order.
+    """Returns {"GeoTIFF", "ArrayRecord"}: () -> pairs per processor second, in a stable order.
 
     Args:
       root: of scenes laid out as `PATTERNS`.

@@ -1,8 +1,9 @@
 """Pretraining as the public release computes it, in plain JAX: the baseline of `smarties bench`.
 
-Every sensor is tiled to 12 bands and every token of it projected before the mask is drawn; the two mixed streams pass
-through the transformer one after the other; decoder tokens are put back in image order; the heads predict 12 bands of
-all tokens, and the loss is masked last. Parameters, draws and loss are those of `tasks.pretraining.Pretraining`.
+Every sensor is tiled to 12 bands and every token of it projected before the mask is drawn; the two
+mixed streams pass through the transformer one after the other; decoder tokens are put back in image
+order; the heads predict 12 bands of all tokens, and the loss is masked last. Parameters, draws and
+loss are those of `tasks.pretraining.Pretraining`.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ BANDS = 12
 
 
 class Plain(pretraining.Pretraining):
-    """The same task with a loss that does more work for the same number; rows of M must be one-hot."""
+    """The same task, its loss doing more work for the same number; rows of M must be one-hot."""
 
     def loss(self, params: Tree, batch: Tree, key: Key) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Returns what `Pretraining.loss` does."""
@@ -50,7 +51,7 @@ class Plain(pretraining.Pretraining):
         return mean, {"empty_share": 1 - seen.mean()}
 
     def _project(self, params: Tree, patches: pretraining.Patches) -> tuple[jax.Array, jax.Array]:
-        """Returns the tokens [B, N, D] of the two sensors: each band by its own gathered projection."""
+        """Returns tokens [B, N, D] of the two sensors: each band by its own gathered projection."""
         kernel, bias = (params["encoder"]["projection"][name] for name in ("kernel", "bias"))
         encoder = self.model.encoder
 
@@ -115,9 +116,10 @@ class Plain(pretraining.Pretraining):
     def _predict(
         self, heads: Tree, decoded: jax.Array, keep: jax.Array, number: int, patches
     ) -> jax.Array:
-        """Returns 12 bands [B, N, 12, P*P] of all tokens of stream `number`, each of the sensor it came from.
+        """Returns 12 bands [B, N, 12, P*P] of all tokens of stream `number`, each of its sensor.
 
-        Tokens are gathered by sensor, which needs no more products than there are tokens, and scattered back.
+        Tokens are gathered by sensor, which needs no more products than there are tokens, and
+        scattered back.
         """
         kept = int(self.tokens * self.recipe.mix_ratio)
         order = jnp.argsort(~keep, axis=1)
@@ -143,7 +145,7 @@ def tile(patches: jax.Array) -> jax.Array:
 
 
 def head(params: Tree, tokens: jax.Array, mixing: np.ndarray) -> jax.Array:
-    """Returns 12 bands [B, n, 12, P*P] of decoder tokens [B, n, d], each by its own gathered head."""
+    """Returns 12 bands [B, n, 12, P*P] of decoder tokens [B, n, d], each by its gathered head."""
     index = _ranges(mixing)
     kernel, bias = (params[name][index].astype(tokens.dtype) for name in ("kernel", "bias"))
     return jnp.einsum("bnd,cdp->bncp", tokens, kernel) + bias[None, None]
@@ -163,7 +165,7 @@ def transformer(params: Tree, x: jax.Array, heads: int, unroll: int) -> jax.Arra
 
 
 def attention(params: Tree, x: jax.Array, heads: int) -> jax.Array:
-    """Returns self-attention over tokens [B, N, D], its products over [B, N, heads, d] as they come."""
+    """Returns self-attention over tokens [B, N, D], products over [B, N, heads, d] as is."""
     qkv = dense(params["qkv"], x).reshape(*x.shape[:2], 3, heads, -1)
     q, k, v = (qkv[:, :, i] for i in range(3))
     scores = jnp.einsum("bnhd,bmhd->bhnm", q, k) * q.shape[-1] ** -0.5
@@ -191,5 +193,5 @@ def _ranges(mixing: np.ndarray) -> np.ndarray:
 
 def _among(at: jax.Array, tokens: int) -> jax.Array:
     """Returns [B, N] float: 1 at the positions `at` [B, n]."""
-    rows: Sequence[jax.Array] = jnp.indices(at.shape)
-    return jnp.zeros((len(at), tokens)).at[rows[0], at].set(1.0)
+    rows = jnp.arange(len(at))[:, None]
+    return jnp.zeros((len(at), tokens)).at[rows, at].set(1.0)

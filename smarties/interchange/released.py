@@ -1,8 +1,8 @@
 """The released SMARTIES weight names, to and from our parameters.
 
-Linear weights are [out, in] there and [in, out] here; the release has one entry per block and per range, we stack
-them on axis 0. The fixed position tables of the release are computed, never read. `fc_norm` and `head` belong to
-its downstream models.
+Linear weights are [out, in] there and [in, out] here; the release has one entry per block and per
+range, we stack them on axis 0. The fixed position tables of the release are computed, never read.
+`fc_norm` and `head` belong to its downstream models.
 """
 
 import re
@@ -52,7 +52,9 @@ _AGGREGATES = (
 
 
 def read(tensors: Mapping[str, np.ndarray]) -> Tree:
-    """Returns parameters from tensors in released names. Aggregated ranges, which repeat their parts, are skipped.
+    """Returns parameters from tensors in released names.
+
+    Aggregated ranges, which repeat their parts, are skipped.
 
     Raises:
       UserError: a key that belongs to no SMARTIES model, or one that is missing.
@@ -73,7 +75,8 @@ def read(tensors: Mapping[str, np.ndarray]) -> Tree:
             unread.remove(key)
     if unread:
         raise UserError(
-            f"weights: {sorted(unread)[0]!r} is no name of a SMARTIES model ({len(unread)} such keys)"
+            f"weights: {sorted(unread)[0]!r} is no name of a SMARTIES model"
+            f" ({len(unread)} such keys)"
         )
     for leaf in (
         "scale",
@@ -85,7 +88,7 @@ def read(tensors: Mapping[str, np.ndarray]) -> Tree:
 
 
 def write(params: Tree, grid: int) -> Tensors:
-    """Returns tensors in released names, position tables of a `grid` x `grid` token grid included."""
+    """Returns tensors in released names, with position tables of a `grid` x `grid` token grid."""
     flat, tensors = _flatten(params), {}
     if "fc_norm" in params:
         flat = {k: v for k, v in flat.items() if not k.startswith(_FINAL_NORM)}

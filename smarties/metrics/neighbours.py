@@ -22,8 +22,9 @@ def knn_accuracy(
     k: int = 20,
     temperature: float = 0.07,
 ) -> float:
-    """Returns the accuracy of a vote of the k nearest by cosine, each weighing exp(similarity / temperature).
+    """Returns the accuracy of a vote of the k nearest by cosine.
 
+    Each weighs exp(similarity / temperature).
     [SMARTIES release, kNN protocol: k 20, temperature 0.07]
 
     Args:
@@ -38,12 +39,15 @@ def knn_accuracy(
 
 
 def centred(features: np.ndarray) -> np.ndarray:
-    """Returns features [A, D] minus their mean and over their deviation: sensors differ by more than an offset."""
+    """Returns features [A, D] minus their mean and over their deviation.
+
+    Sensors differ by more than an offset.
+    """
     return (features - features.mean(0, keepdims=True)) / (features.std(0, keepdims=True) + 1e-6)
 
 
 def ranks(queries: np.ndarray, archive: np.ndarray) -> np.ndarray:
-    """Returns for each query [A, D] the rank [A] (0 = first) of the archive image of the same row."""
+    """Returns for each query [A, D] the rank [A] (0 = first) of the archive image of its row."""
     similarity = cosine(queries, archive)
     own = np.diagonal(similarity)[:, None]
     return (similarity > own).sum(1) + ((similarity == own).sum(1) - 1) // 2

@@ -15,7 +15,8 @@ class Attention(nn.Module):
 
     Attributes:
       heads: number of heads; divides D.
-      kernel: "xla", or "cudnn" for the fused GPU kernel (bf16 or fp16; it raises where it does not apply).
+      kernel: "xla", or "cudnn" for the fused GPU kernel (bf16 or fp16; it raises where it does not
+        apply).
       dtype: of the computation.
     """
 
@@ -40,7 +41,8 @@ def dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
 def _attend(qkv: jax.Array) -> jax.Array:
     """qkv [B, N, 3, heads, d] -> [B, N, heads, d].
 
-    The barriers keep XLA from undoing the [B, heads, N, d] layout, in which both products are plain matrix products.
+    The barriers keep XLA from undoing the [B, heads, N, d] layout, in which both products are plain
+    matrix products.
     """
     q, k, v = lax.optimization_barrier(tuple(jnp.transpose(qkv, (2, 0, 3, 1, 4))))
     scores = jnp.einsum("bhnd,bhmd->bhnm", q * q.shape[-1] ** -0.5, k)

@@ -1,4 +1,4 @@
-"""The SMARTIES auto-encoder: spectrum projection, transformer encoder, light decoder, reconstruction heads."""
+"""The SMARTIES auto-encoder: spectrum projection, encoder, light decoder, reconstruction heads."""
 
 import dataclasses
 
@@ -80,7 +80,7 @@ class Encoder(nn.Module):
         return self.projection(patches, mixing)
 
     def encode(self, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns ([B, 1 + n, D] after the final norm, the same before it) of tokens [B, n, D] with positions."""
+        """Returns ([B, 1 + n, D] normed, the same before the norm) of placed tokens [B, n, D]."""
         cls = jnp.broadcast_to(self.cls_token.astype(self.dtype), (len(tokens), 1, self.width))
         return self.transformer(jnp.concatenate([cls, tokens.astype(self.dtype)], 1))
 
@@ -111,7 +111,8 @@ class Decoder(nn.Module):
     def __call__(self, encoded: jax.Array, visible: jax.Array, masked: jax.Array) -> jax.Array:
         """Returns [B, m, d] for encoded [B, 1 + v, D] and the positions they belong to.
 
-        Attention does not see order, so the tokens stay in the order of the draw: nothing is shuffled back.
+        Attention does not see order, so the tokens stay in the order of the draw: nothing is
+        shuffled back.
         """
         table = jnp.asarray(positions.positions((self.grid, self.grid), self.width), self.dtype)
         mask = self.param("mask_token", _token, (1, 1, self.width)).astype(self.dtype)

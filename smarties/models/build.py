@@ -39,7 +39,8 @@ def autoencoder_from(
     for name, half in (("encoder", encoder), ("decoder", decoder)):
         if half["width"] % half["heads"] or half["width"] % 4:
             raise UserError(
-                f"model.{name}.width {half['width']} must be a multiple of 4 and of heads {half['heads']}"
+                f"model.{name}.width {half['width']} must be a multiple of 4"
+                f" and of heads {half['heads']}"
             )
     shared: dict[str, Any] = dict(
         grid=image_size // patch, kernel=kernel, remat=remat, unroll=unroll, dtype=jnp.dtype(dtype)

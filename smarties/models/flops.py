@@ -1,4 +1,7 @@
-"""Floating-point operations by hand count: a multiply and an add are two; the backward pass costs two forwards."""
+"""Floating-point operations by hand count.
+
+A multiply and an add are two; the backward pass costs two forwards.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,14 +18,14 @@ class Stage:
 
 
 def transformer(images: int, tokens: int, width: int, depth: int) -> float:
-    """Returns the operations of `depth` blocks: qkv, two attention products, projection and a 4x network."""
+    """Returns the operations of `depth` blocks: qkv, two products, projection and a 4x network."""
     return images * depth * (24 * tokens * width**2 + 4 * tokens**2 * width)
 
 
 def encoder(
     images: int, tokens: int, bands: int, pixels: int, width: int, depth: int
 ) -> tuple[Stage, ...]:
-    """Returns the stages of encoding `images` of `bands` bands and `tokens` patches of `pixels` pixels."""
+    """Returns the stages of encoding images of `bands` bands, `tokens` patches of `pixels`."""
     return (
         Stage(name="projection", flops=2 * images * tokens * bands * pixels * width),
         Stage(name="encoder", flops=transformer(images, tokens + 1, width, depth)),

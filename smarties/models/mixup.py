@@ -30,13 +30,13 @@ class Draw:
 
 
 def draw(key: Key, pairs: int, tokens: int, mix_ratio: float, mask_ratio: float) -> Draw:
-    """Returns a uniform draw: `mix_ratio` of the positions keep sensor one, `mask_ratio` of them are masked."""
+    """Returns a uniform draw: `mix_ratio` of positions keep sensor one, `mask_ratio` are masked."""
     noises = [jax.random.uniform(k, (pairs, tokens)) for k in jax.random.split(key)]
     return from_noise(*noises, mix_ratio=mix_ratio, mask_ratio=mask_ratio)
 
 
 def from_noise(mix: jax.Array, mask: jax.Array, *, mix_ratio: float, mask_ratio: float) -> Draw:
-    """Returns the draw that two noises [B, N] stand for: the lowest values are kept (as in the release)."""
+    """Returns the draw of two noises [B, N]: the lowest values are kept (as in the release)."""
     tokens = mix.shape[1]
     kept, visible = int(tokens * mix_ratio), int(tokens * (1 - mask_ratio))
     rank = jnp.argsort(jnp.argsort(mix, axis=1), axis=1)
@@ -52,10 +52,12 @@ def take(x: jax.Array, at: jax.Array) -> jax.Array:
 def mix(
     first: jax.Array, second: jax.Array, keep: jax.Array, mode: Mixup
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns the two mixed streams [B, n, D] of the tokens of two sensors; `keep` [B, n] is true for the first.
+    """Returns the two mixed streams [B, n, D] of the tokens of two sensors.
 
-    `mirrored`: the streams are complements. `released`: the second stream stays sensor two, unmixed, as the public
-    code does (it overwrites the first stream before it forms the second).
+    `keep` [B, n] is true for the first.
+
+    `mirrored`: the streams are complements. `released`: the second stream stays sensor two,
+    unmixed, as the public code does (it overwrites the first stream before it forms the second).
     """
     keep = keep[:, :, None]
     return (
@@ -67,10 +69,10 @@ def mix(
 def unmix(
     one: jax.Array, two: jax.Array, keep: jax.Array, mode: Mixup
 ) -> tuple[tuple[int, jax.Array, jax.Array], ...]:
-    """Returns what each decoded token reconstructs: (sensor 0 or 1, tokens [B, m, d], weight [B, m]).
+    """Returns what decoded tokens reconstruct: (sensor 0 or 1, tokens [B, m, d], weight [B, m]).
 
-    `mirrored`: undoing the mixup leaves one token per masked position and sensor. `released`: the first stream holds
-    either sensor, the second only sensor two.
+    `mirrored`: undoing the mixup leaves one token per masked position and sensor. `released`: the
+    first stream holds either sensor, the second only sensor two.
     """
     share = keep.astype(jnp.float32)
     pick = keep[:, :, None]

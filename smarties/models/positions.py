@@ -12,8 +12,9 @@ def positions(grid: tuple[int, int], width: int, trained: int | None = None) -> 
     Args:
       grid: (rows, columns) of tokens.
       width: D, a multiple of 4.
-      trained: side of the square grid the model was trained on. Another grid gets the trained table, interpolated
-        bicubically, as the release does; None computes the table of the grid itself.
+      trained: side of the square grid the model was trained on. Another grid gets the trained
+        table, interpolated bicubically, as the release does; None computes the table of the grid
+        itself.
     """
     if trained is None or grid == (trained, trained):
         return sincos_2d(grid, width)
@@ -22,7 +23,7 @@ def positions(grid: tuple[int, int], width: int, trained: int | None = None) -> 
 
 
 def sincos_2d(grid: tuple[int, int], width: int) -> np.ndarray:
-    """Returns [h * w, D] float32: the first half of D encodes the column, the second half the row (as MAE does)."""
+    """Returns [h * w, D] float32: the first half of D is the column, the second the row (as MAE)."""
     rows, columns = np.meshgrid(np.arange(grid[0]), np.arange(grid[1]), indexing="ij")
     frequency = 1.0 / 10_000 ** (np.arange(width // 4) / (width / 4))
     angle = [axis.reshape(-1, 1) * frequency for axis in (columns, rows)]
@@ -30,7 +31,10 @@ def sincos_2d(grid: tuple[int, int], width: int) -> np.ndarray:
 
 
 def interpolate(table: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Returns `table` [h, w, D] resampled to `grid`, bicubic with half-pixel centres and a = -0.75 (PyTorch's)."""
+    """Returns `table` [h, w, D] resampled to `grid`.
+
+    Bicubic with half-pixel centres and a = -0.75 (PyTorch's).
+    """
     rows, columns = (_cubic(n, m) for n, m in zip(table.shape[:2], grid, strict=True))
     return np.einsum("ih,jw,hwd->ijd", rows, columns, table).astype(np.float32)
 

@@ -3,7 +3,8 @@
     tokens  = scale * mean_c (patches[c] @ (M W)[c] + (M b)[c])
     pixels  = token @ (M H)[c] + (M h)[c]
 
-W and H hold one projection and one head per spectral range. [SMARTIES, arXiv 2506.19585, spectrum-aware projection]
+W and H hold one projection and one head per spectral range.
+[SMARTIES, arXiv 2506.19585, spectrum-aware projection]
 """
 
 import jax

@@ -1,4 +1,4 @@
-"""A pre-norm transformer: the only file with lifted transforms (scan over blocks, rematerialisation)."""
+"""A pre-norm transformer: the only file with lifted transforms (scan, rematerialisation)."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ _POLICIES = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "
 
 
 class Block(nn.Module):
-    """One pre-norm block: attention and a four times wider GELU network, each added to the residual stream."""
+    """One pre-norm block: attention and a four times wider GELU network, each a residual."""
 
     heads: int
     kernel: attention.Kernel
@@ -34,7 +34,8 @@ class Transformer(nn.Module):
     Attributes:
       depth, heads: as named.
       kernel: attention kernel, see `attention.Attention`.
-      remat: what the backward pass computes again: "none", "dots" (all but matrix products), "block" (everything).
+      remat: what the backward pass computes again: "none", "dots" (all but matrix products),
+        "block" (everything).
       unroll: blocks per iteration of the scan; more compiles longer and, on CPU, runs faster.
       dtype: of the computation; parameters stay float32.
     """

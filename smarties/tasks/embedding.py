@@ -1,4 +1,4 @@
-"""Features of images of any sensor from a trained encoder: pure functions, shared by evaluation and inference."""
+"""Features of any sensor's images: pure functions, shared by evaluation and inference."""
 
 import functools
 from typing import Literal
@@ -27,7 +27,7 @@ def encode(
     rule: mixing.Rule,
     patch: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns ([B, 1 + N, D] after the final norm, the same before it) of standardised images [B, H, W, C].
+    """Returns ([B, 1 + N, D] normed, the same before the norm) of standardised images [B, H, W, C].
 
     Args:
       encoder, params: the module and its parameters (the subtree "encoder").
@@ -43,7 +43,8 @@ def encode(
 def pool(params: Tree, normed: jax.Array, raw: jax.Array, pooling: Pooling) -> jax.Array:
     """Returns features [B, D] of tokens [B, 1 + N, D].
 
-    "cls": the CLS token after the final norm. "mean": the final norm of the mean of the patch tokens.
+    "cls": the CLS token after the final norm.
+    "mean": the final norm of the mean of the patch tokens.
 
     Args:
       params: of the whole model.

@@ -18,7 +18,9 @@ def per_sample(
     standardised: bool,
     count: int | None,
 ) -> jax.Array:
-    """Returns the loss of each pair [B], the mean over its two streams' masked tokens; 0 where no pixel is valid.
+    """Returns the loss of each pair [B]; 0 where no pixel is valid.
+
+    It is the mean over the masked tokens of the two streams.
 
     Args:
       outputs: of `AutoEncoder`: per stream its reconstructions.
@@ -45,7 +47,7 @@ def per_sample(
 
 
 def token_error(part, patches, valid, masked, standardised: bool, count: int | None):
-    """Returns (error [b, m] of one reconstruction, 1.0 where a token has any valid pixel [b, m])."""
+    """Returns (error [b, m] of one reconstruction, 1.0 where a token has a valid pixel [b, m])."""
     predicted, target, mask = compare(part, patches, valid, masked, standardised, count)
     seen = (mask.sum((-2, -1)) > 0).astype(jnp.float32)
     return reconstruction.token_error(predicted, target, mask), seen

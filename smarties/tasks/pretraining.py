@@ -1,6 +1,7 @@
 """SMARTIES pretraining: cross-sensor masked auto-encoding of image pairs with token mixup.
 
-[arXiv 2506.19585; mixup, target variance and the mixing rule each choose between the paper and the public release]
+[arXiv 2506.19585; mixup, target variance and the mixing rule each choose between the paper and the
+public release]
 """
 
 import dataclasses
@@ -33,10 +34,12 @@ class Recipe:
       mix_ratio: share of positions where the first stream keeps sensor one.
       mask_ratio: share of tokens removed.
       standardise_targets: per patch, over all its bands (norm_pix_loss).
-      variance: of the targets, unbiased over the sensor's own values ("paper") or over 12 tiled bands ("released").
+      variance: of the targets, unbiased over the sensor's own values ("paper") or over 12 tiled
+        bands ("released").
       rule: of the mixing matrices, "linear", "log" or "released".
       spectrum: name of the spectral ranges.
-      crop_area: smallest and largest share of the image a random crop takes; (1, 1) with `flips` off shows it whole.
+      crop_area: smallest and largest share of the image a random crop takes; (1, 1) with `flips`
+        off shows it whole.
       flips: random flips and quarter turns.
     """
 
@@ -113,7 +116,7 @@ class Pretraining:
         return mixup.draw(key, pairs, self.tokens, self.recipe.mix_ratio, self.recipe.mask_ratio)
 
     def view(self, batch: Tree, key: Key | None) -> tuple[Patches, Patches]:
-        """Returns (patches, valid) per stream and sensor; without a key images are shown whole and upright."""
+        """Returns (patches, valid) per stream and sensor; without a key, whole and upright."""
         patches, valid = [], []
         for i, (name, sensors) in enumerate(self.pairs.items()):
             pair = batch[name]
@@ -137,14 +140,14 @@ class Pretraining:
     def patches_of(
         self, part: Mapping[str, Array], sensor: Sensor, window: views.Window
     ) -> tuple[jax.Array, jax.Array]:
-        """Returns patches [B, N, c, P*P] and their valid pixels [B, N, 1, P*P] of {"image", "valid"}."""
+        """Returns patches [B, N, c, P*P] and valid pixels [B, N, 1, P*P] of {"image", "valid"}."""
         image, valid = views.standardise(part["image"], part["valid"], sensor)
         image, valid = views.resample(image, valid, window, self.size)
         mask = valid[..., None].astype(jnp.float32)
         return views.patchify(image, self.patch), views.patchify(mask, self.patch)
 
     def loss(self, params: Tree, batch: Tree, key: Key) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Returns the mean over pairs that have a valid pixel, and the share of those that have none."""
+        """Returns the mean over pairs that have a valid pixel, and the share that have none."""
         window_key, draw_key = jax.random.split(key)
         patches, valid = self.view(batch, window_key)
         drawn = self._draw(draw_key, sum(len(one) for one, _ in patches))

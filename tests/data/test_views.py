@@ -52,7 +52,7 @@ def test_flips_and_quarter_turns_are_exact():
 
 
 def test_a_pair_of_two_resolutions_shows_the_same_ground():
-    """The same smooth scene at 64 and 16 pixels, through the same windows; another window is the control."""
+    """One smooth scene at 64 and 16 pixels, through the same windows; another is the control."""
 
     def scene(n):
         y, x = (np.mgrid[:n, :n] + 0.5) / n

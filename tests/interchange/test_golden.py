@@ -1,4 +1,4 @@
-"""Agreement with the released code: features, predictions, losses, gradients and training trajectories."""
+"""Agreement with the released code: features, predictions, losses, gradients, trajectories."""
 
 import jax
 import jax.numpy as jnp
@@ -146,7 +146,7 @@ def test_gradients(folder, params, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_six_steps_of_training(folder, params, mode):
-    """AdamW as the trajectory's meta says: decay on parameters with more than one dimension in the release."""
+    """AdamW as the trajectory's meta says: decay on what has more than one dimension there."""
     case, path = (
         np.load(folder / "pretrain_mixed.npz"),
         np.load(folder / f"pretrain_traj_{mode}.npz"),

@@ -63,7 +63,7 @@ def batch(task):
 
 
 def test_masked_pixels_cannot_reach_the_encoder(task, params, batch):
-    """The encoder's output has zero gradient at every masked patch of both sensors, and not at visible ones."""
+    """The encoder's output has no gradient at masked patches of either sensor, but at visible."""
     patches, _ = task.view(batch, None)
     drawn = task._draw(jax.random.key(3), 8)
 
@@ -93,7 +93,7 @@ def test_mirrored_streams_hold_every_token_of_both_sensors_once():
 
 
 def test_the_loss_ignores_visible_targets(task, params, batch):
-    """Targets at visible positions do not move the loss when the prediction is held; masked ones do."""
+    """Visible targets do not move the loss when the prediction is held; masked ones do."""
     from smarties.tasks import objective
 
     patches, valid = task.view(batch, None)
@@ -125,7 +125,7 @@ def test_all_invalid_images_are_counted_and_teach_nothing(task, params, batch):
 
 
 def test_flops_agree_with_the_published_count():
-    """Batch 8 pairs of ViT-B: encoder 137, decoder 169, projection 2.2, heads 4.5 GFLOP forward [spec 4.1]."""
+    """8 pairs of ViT-B: encoder 137, decoder 169, projection 2.2, heads 4.5 GFLOP [spec 4.1]."""
     from smarties.models import flops
 
     stages = flops.autoencoder(
