@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """What is wrong, where, and what would be right: the command prints it as one line and exits 2."""
+    """What is wrong, where, and what would be right: the command prints one line and exits 2."""
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> UserError:

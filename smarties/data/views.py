@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from smarties.spectrum.bands import Sensor
-from smarties.typing import Key
+from smarties.typing import Array, Key
 
 
-def standardise(image: jax.Array, valid: jax.Array, sensor: Sensor) -> tuple[jax.Array, jax.Array]:
+def standardise(image: Array, valid: Array, sensor: Sensor) -> tuple[jax.Array, jax.Array]:
     """Returns (image [B, H, W, c] float32, valid [B, H, W] bool) of the selected bands of a sensor.
 
     x -> (clip((x - low) / (high - low), 0, 1) - mean) / std per band; invalid and non-finite pixels

@@ -121,7 +121,9 @@ def _draw_band(axes: Axes, row: int, band: Band, count: int) -> None:
         shade = _RADAR[band.polarization or "VV"]
         at = row - 0.17 if co_polarised else row + 0.17
         axes.plot(band.frequency, at, "s", color=shade, markersize=6)
-        axes.text(band.frequency * 1.15, at, band.polarization, va="center", fontsize=7, color=_INK)
+        axes.text(
+            band.frequency * 1.15, at, band.polarization or "", va="center", fontsize=7, color=_INK
+        )
         return
     assert band.center is not None and band.fwhm is not None
     shade = colour(band.center)

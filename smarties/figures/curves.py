@@ -3,6 +3,7 @@
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 COLOURS = ("#1f5f8b", "#c8553d", "#3d8b5f", "#8a63ad", "#b3862b", "#4a5568", "#c2578f", "#2a9d9d")
 _INK, _SOFT, _RULE = "#1f2933", "#6b7785", "#e6eaee"
-_FONT = {"svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
+_FONT: dict[Any, Any] = {"svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
          "svg.hashsalt": "smarties"}  # fmt: skip
 _PAGE_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 

@@ -256,6 +256,8 @@ def temporaries(steps: Steps, task: pretraining.Pretraining, batch: Tree) -> dic
     """Returns the bytes XLA plans for a step: its temporaries, and all it holds at once."""
     arguments = (steps.params, steps.opt_state, batch, jax.random.key(0))
     stats = steps.step_of(task).lower(*arguments).compile().memory_analysis()
+    if stats is None:
+        raise RuntimeError("this backend does not tell what a step holds")
     held = stats.argument_size_in_bytes + stats.output_size_in_bytes - stats.alias_size_in_bytes
     temporary = stats.temp_size_in_bytes
     return {"temporaries": temporary, "the step in all": held + temporary}

@@ -6,8 +6,6 @@ order; the heads predict 12 bands of all tokens, and the loss is masked last. Pa
 loss are those of `tasks.pretraining.Pretraining`.
 """
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +45,7 @@ class Plain(pretraining.Pretraining):
             ).sum(1)
             weight += ((masks[number].sum((-2, -1)) > 0) * masked).sum(1)
         seen = jnp.concatenate([one.max((1, 2, 3)) + two.max((1, 2, 3)) > 0 for one, two in valid])
-        mean = (error / (weight + 1e-6)).sum() / jnp.maximum(seen.sum(), 1)
+        mean = jnp.sum(error / (weight + 1e-6)) / jnp.maximum(seen.sum(), 1)
         return mean, {"empty_share": 1 - seen.mean()}
 
     def _project(self, params: Tree, patches: pretraining.Patches) -> tuple[jax.Array, jax.Array]:
@@ -193,5 +191,5 @@ def _ranges(mixing: np.ndarray) -> np.ndarray:
 
 def _among(at: jax.Array, tokens: int) -> jax.Array:
     """Returns [B, N] float: 1 at the positions `at` [B, n]."""
-    rows = jnp.arange(len(at))[:, None]
-    return jnp.zeros((len(at), tokens)).at[rows, at].set(1.0)
+    rows = jnp.indices(at.shape)
+    return jnp.zeros((len(at), tokens)).at[rows[0], at].set(1.0)

@@ -67,7 +67,7 @@ def read(tensors: Mapping[str, np.ndarray]) -> Tree:
             keys = [found.get((i, leaf)) for i in range(1 + max(i for i, _ in found))]
             if None in keys:
                 raise UserError(f"weights: {pattern!r} lacks number {keys.index(None)}")
-            flat[f"{path}/{_leaf(path, leaf)}"] = np.stack([_turn(tensors[k]) for k in keys])
+            flat[f"{path}/{_leaf(path, leaf)}"] = np.stack([_turn(tensors[k]) for k in keys if k])
             unread -= set(keys)
     for key, path in _SINGLES:
         if key in unread:

@@ -23,7 +23,7 @@ def positions(grid: tuple[int, int], width: int, trained: int | None = None) -> 
 
 
 def sincos_2d(grid: tuple[int, int], width: int) -> np.ndarray:
-    """Returns [h * w, D] float32: the first half of D is the column, the second the row (as MAE)."""
+    """Returns [h * w, D] float32: the first half of D is the column, the second the row (MAE)."""
     rows, columns = np.meshgrid(np.arange(grid[0]), np.arange(grid[1]), indexing="ij")
     frequency = 1.0 / 10_000 ** (np.arange(width // 4) / (width / 4))
     angle = [axis.reshape(-1, 1) * frequency for axis in (columns, rows)]

@@ -1,7 +1,7 @@
 """Features of any sensor's images: pure functions, shared by evaluation and inference."""
 
 import functools
-from typing import Literal
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,8 @@ def encode(
     """
     matrix = mixing.mixing(registry.spectrum(spectrum), sensor, rule)
     grid = (image.shape[1] // patch, image.shape[2] // patch)
-    return encoder.apply({"params": params}, views.patchify(image, patch), matrix, grid)
+    tokens = encoder.apply({"params": params}, views.patchify(image, patch), matrix, grid)
+    return cast(tuple[jax.Array, jax.Array], tokens)
 
 
 def pool(params: Tree, normed: jax.Array, raw: jax.Array, pooling: Pooling) -> jax.Array:

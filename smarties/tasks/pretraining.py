@@ -135,7 +135,7 @@ class Pretraining:
         window = views.random_window(jax.random.fold_in(key, stream), batch, self.recipe.crop_area)
         upright = views.whole_window(batch)
         turns = {k: getattr(upright, k) for k in ("flip_rows", "flip_columns", "transpose")}
-        return window if self.recipe.flips else window.replace(**turns)
+        return window if self.recipe.flips else dataclasses.replace(window, **turns)
 
     def patches_of(
         self, part: Mapping[str, Array], sensor: Sensor, window: views.Window
