@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if given.json:
         _writable(given.json)
     tunables = os.environ.get("GLIBC_TUNABLES", "")
-    cpu = jax.config.jax_platforms in (None, "", "cpu") and sys.platform == "linux"
+    platforms = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]: set by jax
+    cpu = platforms in (None, "", "cpu") and sys.platform == "linux"
     if cpu and not given.no_hugepages and "hugetlb" not in tunables:
         os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, (tunables, HUGE_PAGES)))
         sys.stdout.flush()
@@ -161,7 +162,7 @@ def _rated(part, name, seconds, count: int, operations: float, best: float, unit
 
 
 def _stages(task: pretraining.Pretraining, best: float, seconds: float) -> list[Row]:
-    """Returns what each stage takes at the rate of matrix products, and what is left of the step."""
+    """Returns what each stage takes at the rate of matrix products, and the rest of the step."""
     least = {stage.name: flops.BACKWARD * stage.flops / best for stage in task.stages()}
     lines = [
         row("stages", f"{name}, at matmul's rate", "s", value) for name, value in least.items()

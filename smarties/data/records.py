@@ -20,7 +20,9 @@ from typing import Any
 
 import grain
 import numpy as np
-from array_record.python import array_record_module
+from array_record.python import (
+    array_record_module,  # pyright: ignore[reportAttributeAccessIssue]: compiled, without stubs
+)
 
 from smarties import errors
 from smarties.data import checks, sources

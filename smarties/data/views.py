@@ -30,9 +30,9 @@ def standardise(image: Array, valid: Array, sensor: Sensor) -> tuple[jax.Array, 
     mean = np.array([b.mean for b in chosen.bands], np.float32)[None, None, None]
     std = np.array([b.std for b in chosen.bands], np.float32)[None, None, None]
     image = image[..., np.array(sensor.index())].astype(jnp.float32)
-    valid = valid & jnp.isfinite(image).all(-1)
+    seen = jnp.isfinite(image).all(-1) & valid
     unit = jnp.clip((image - low) / (high - low), 0.0, 1.0)
-    return jnp.where(valid[..., None], (unit - mean) / std, 0.0), valid
+    return jnp.where(seen[..., None], (unit - mean) / std, 0.0), seen
 
 
 @flax.struct.dataclass

@@ -106,9 +106,10 @@ def _draw_ranges(axes: Axes, lanes: Sequence[Sequence[Range]], name: str) -> Non
 
 def _draw_radar_ranges(axes: Axes, ranges: Sequence[Range]) -> None:
     for row, item in enumerate(ranges):
+        assert item.frequency is not None
         shade = _RADAR.get(item.polarization or "", _SOFT)
         axes.plot(item.frequency, row, "s", color=shade, markersize=7)
-        at = (item.frequency or 1) * 1.15
+        at = item.frequency * 1.15
         axes.text(at, row, item.name, va="center", fontsize=7.5, color=_INK)
     _frequencies(axes)
     axes.set_ylim(max(len(ranges), 3) - 0.4, -0.6)

@@ -13,8 +13,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 COLOURS = ("#1f5f8b", "#c8553d", "#3d8b5f", "#8a63ad", "#b3862b", "#4a5568", "#c2578f", "#2a9d9d")
 _INK, _SOFT, _RULE = "#1f2933", "#6b7785", "#e6eaee"
-_FONT: dict[Any, Any] = {"svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
-         "svg.hashsalt": "smarties"}  # fmt: skip
+_FONT: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "svg.hashsalt": "smarties",
+}
 _PAGE_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 
 Series = Mapping[int, float]  # by step

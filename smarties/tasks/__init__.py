@@ -11,7 +11,8 @@ from smarties.tasks import pretraining
 
 def _pretraining(config: config_dict.ConfigDict) -> pretraining.Pretraining:
     known = [f.name for f in dataclasses.fields(pretraining.Recipe)]
-    for key in config.task:
+    given = cast(Any, config)
+    for key in given.task:
         if key not in known:
             raise unknown("configuration key", f"task.{key}", [f"task.{k}" for k in known])
     plain = config.to_dict()
@@ -20,8 +21,8 @@ def _pretraining(config: config_dict.ConfigDict) -> pretraining.Pretraining:
         recipe=pretraining.Recipe(**plain["task"]),
         model=plain["model"],
         data=plain["data"],
-        batch_size=config.batch_size,
-        seed=config.seed,
+        batch_size=given.batch_size,
+        seed=given.seed,
         evaluation=evaluation or None,
     )
 
