@@ -16,14 +16,14 @@ UNSEEN = ("landsat5-tm",)
 def get_config():
     config = config_dict.ConfigDict()
     config.name, config.seed = "quickstart", 0
-    config.steps, config.batch_size = 450, 32
+    config.steps, config.batch_size = 400, 32
     config.task = dict(name="pretraining", standardise_targets=True)
     config.model = dict(
         image_size=64,
         patch=8,
-        encoder=dict(width=128, depth=6, heads=4),
-        decoder=dict(width=96, depth=2, heads=4),
-        unroll=6,
+        encoder=dict(width=128, depth=4, heads=4),
+        decoder=dict(width=96, depth=1, heads=4),
+        unroll=4,
     )
     config.data = dict(
         streams={
@@ -40,8 +40,8 @@ def get_config():
         },
         threads=2,
     )
-    config.optimizer = dict(learning_rate=1e-3, warmup_steps=45, clip_norm=1.0)
-    config.checkpoint = dict(every=225, keep=1)
+    config.optimizer = dict(learning_rate=1e-3, warmup_steps=40, clip_norm=1.0)
+    config.checkpoint = dict(every=200, keep=1)
     config.log = dict(every=20)
     sensors = (*SENSORS, *UNSEEN)
     config.evaluate = dict(

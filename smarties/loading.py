@@ -54,8 +54,8 @@ def load(
     else:
         params, config = weights.read(path, heads, decoder_heads)
     config = {**config, "rule": rule or config["rule"]}
-    if dtype:
-        config["model"] = {**config["model"], "dtype": dtype}
+    # The attention kernel belongs to the machine that trained, not to the weights.
+    config["model"] = {**config["model"], "kernel": "xla"} | ({"dtype": dtype} if dtype else {})
     return model.Model(config=config, params=jax.tree.map(jax.numpy.asarray, params))
 
 

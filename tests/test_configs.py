@@ -33,6 +33,7 @@ class Pairs:
             "images": images,
             "valid": {n: np.ones((8, 8), bool) for n in images},
             "id": str(index),
+            "land_cover": np.zeros((8, 8), np.uint8),
         }
 
     def identity(self):

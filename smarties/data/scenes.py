@@ -189,7 +189,8 @@ def split(scenes: dict[Key, list], split: str | None, share: float, names, seed:
         for name in names:
             if name not in known:
                 raise errors.unknown("test scene", name, known)
-        test = {key for key in scenes if {place[key], "/".join(key)} & set(names)}
+        held = {place[key] for key in scenes if {place[key], "/".join(key)} & set(names)}
+        test = {key for key in scenes if place[key] in held}
     else:
         drawn = sorted(
             set(place.values()), key=lambda p: hashlib.sha256(f"{seed}/{p}".encode()).digest()

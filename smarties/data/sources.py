@@ -5,6 +5,7 @@ import inspect
 from typing import Any, Protocol
 
 from smarties import errors
+from smarties.spectrum import bands
 
 # {"images": {sensor: [H, W, C]}, "valid": {sensor: [H, W] bool}, "id": str, ...}
 Example = dict[str, Any]
@@ -41,6 +42,7 @@ class Cached:
     def __init__(self, source: Source):
         self._source, self._kept = source, {}
         self.sensors = source.sensors
+        self.definitions = getattr(source, "definitions", {})
 
     def __len__(self) -> int:
         return len(self._source)
@@ -55,6 +57,25 @@ class Cached:
 
     def identity(self) -> dict[str, Any]:
         return self._source.identity()
+
+
+def check_sensor(source: Source, sensor: bands.Sensor) -> None:
+    """Raises `UserError` where the source's images of a sensor have other bands, order or dtype."""
+    if sensor.name not in source.sensors:
+        raise errors.unknown("sensor of a source", sensor.name, source.sensors)
+    stored = getattr(source, "definitions", {}).get(sensor.name, sensor)
+    for key in ("name", "dtype", "unit"):
+        was, now = ([getattr(b, key) for b in s.bands] for s in (stored, sensor))
+        if was != now:
+            raise errors.UserError(
+                f"{sensor.name}: the data have band {key}s {was}, the sensor says {now}: "
+                "use the sensor the data were prepared with"
+            )
+    image = source[0]["images"][sensor.name]
+    if image.shape[-1] != len(sensor.bands):
+        raise errors.UserError(
+            f"{sensor.name}: the data have {image.shape[-1]} bands, the sensor {len(sensor.bands)}"
+        )
 
 
 def source(kind: str, *, cache: bool = False, **arguments: Any) -> Source:

@@ -7,6 +7,9 @@ import numpy as np
 
 def cosine(queries: np.ndarray, archive: np.ndarray) -> np.ndarray:
     """Returns cosine similarities [Q, A] of features [Q, D] and [A, D]."""
+    for features in (queries, archive):
+        if not np.isfinite(features).all():
+            raise FloatingPointError("features are not finite: no neighbour can be told")
     unit = [
         x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (queries, archive)
     ]

@@ -1,12 +1,13 @@
 """What is learnt: the tasks by name. Adding one = a file, a line here, a test."""
 
 import dataclasses
+import inspect
 from typing import Any, cast
 
 from ml_collections import config_dict
 
-from smarties.errors import unknown
-from smarties.tasks import pretraining
+from smarties.errors import UserError, unknown
+from smarties.tasks import pretraining, probing
 
 
 def _pretraining(config: config_dict.ConfigDict) -> pretraining.Pretraining:
@@ -17,6 +18,15 @@ def _pretraining(config: config_dict.ConfigDict) -> pretraining.Pretraining:
             raise unknown("configuration key", f"task.{key}", [f"task.{k}" for k in known])
     plain = config.to_dict()
     evaluation = {k: v for k, v in plain.get("evaluate", {}).items() if k != "every"}
+    options = inspect.signature(probing.Probe).parameters
+    for key in evaluation:
+        if key not in options:
+            raise unknown(
+                "configuration key", f"evaluate.{key}", [f"evaluate.{k}" for k in options]
+            )
+    for key in ("source", "pairs"):
+        if evaluation and key not in evaluation:
+            raise UserError(f"evaluate needs the key {key!r}, or no key but 'every'")
     return pretraining.Pretraining(
         recipe=pretraining.Recipe(**plain["task"]),
         model=plain["model"],

@@ -62,6 +62,8 @@ class Recipe:
         ):
             if value not in known:
                 raise unknown("option of task pretraining", value, known)
+        if not 0 < self.crop_area[0] <= self.crop_area[1] <= 1:
+            raise UserError(f"task.crop_area is {self.crop_area}: 0 < smallest <= largest <= 1")
         for key in ("mix_ratio", "mask_ratio"):
             if not 0 < getattr(self, key) < 1:
                 raise UserError(f"task.{key} is {getattr(self, key)}: it must lie between 0 and 1")
@@ -98,6 +100,11 @@ class Pretraining:
             (self._mixing(one), self._mixing(two)) for one, two in self.pairs.values()
         )
         self.tokens = (self.size // self.patch) ** 2
+        if not (int(self.tokens * (1 - recipe.mask_ratio)) and int(self.tokens * recipe.mix_ratio)):
+            raise UserError(
+                f"{self.tokens} tokens are too few for task.mask_ratio {recipe.mask_ratio} and "
+                f"task.mix_ratio {recipe.mix_ratio}: nothing would be left to see"
+            )
         self._probe = probing.Probe(self, **evaluation) if evaluation else None
 
     def _mixing(self, sensor: Sensor) -> np.ndarray:
@@ -187,9 +194,9 @@ class Pretraining:
         return pipeline.batch_spec(self.streams)
 
     def data_identity(self) -> dict[str, Any]:
-        """Returns the seed and, per stream, what fixes its pairs."""
+        """Returns the seed, what fixes each stream's pairs, and the sensors with their statistics."""
         streams = {name: stream.identity() for name, stream in self.streams.items()}
-        return {"seed": self.seed, "streams": streams}
+        return {"seed": self.seed, "streams": streams, **self.metadata()}
 
     def examples_per_epoch(self) -> int:
         """Returns how many pairs the sources hold together."""
@@ -223,7 +230,7 @@ class Pretraining:
         """Returns the operations of one training step."""
         return flops.BACKWARD * sum(stage.flops for stage in self.stages())
 
-    def evaluate(self, params: Tree, step: int, directory: Path) -> dict[str, float]:
+    def evaluate(self, params: Tree, step: int, directory: Path | None) -> dict[str, float]:
         """Returns numbers on held-out scenes, each beside its baselines; see `probing.Probe`."""
         return self._probe(params, step, directory) if self._probe else {}
 
@@ -236,8 +243,14 @@ def _streams(entries: Mapping[str, Any], batch_size: int) -> dict[str, pipeline.
         for key in entry:
             if key not in known:
                 raise unknown(f"key of data.streams.{name}", key, known)
+        for key in known[:4]:
+            if key not in entry:
+                raise UserError(f"data.streams.{name} needs the key {key!r}")
+        source = sources.source(**entry["source"])
+        for side in ("first", "second"):
+            sources.check_sensor(source, registry.sensor(entry[side]))
         streams[name] = pipeline.Stream(
-            source=sources.source(**entry["source"]),
+            source=source,
             first=registry.sensor(entry["first"]).name,
             second=registry.sensor(entry["second"]).name,
             examples_per_batch=counts[name],

@@ -60,17 +60,25 @@ class Probe:
             raise UserError(f"evaluate.regions {regions} does not divide the token grid")
         self.source = sources.source(**source)
         self.archive = sources.source(**archive) if archive else None
-        self.pairs = {name: tuple(pair) for name, pair in sorted(pairs.items())}
-        self.sensors = {
-            name: registry.sensor(name)
-            for name in (*dict.fromkeys(s for pair in self.pairs.values() for s in pair), *unseen)
+        self.pairs = {
+            name: tuple(registry.sensor(s).name for s in pair)
+            for name, pair in sorted(pairs.items())
         }
+        chosen = [s for pair in pairs.values() for s in pair] + list(unseen)
+        self.sensors = {s.name: s for s in map(registry.sensor, chosen)}
+        for held in filter(None, (self.source, self.archive)):
+            for sensor in self.sensors.values():
+                sources.check_sensor(held, sensor)
+            if self.archive is not None and "land_cover" not in held[0]:
+                raise UserError(
+                    "evaluate.archive needs land cover: these sources have no such labels"
+                )
         if len(self.source) < 2:
             raise UserError(
                 f"evaluate.source has {len(self.source)} examples: 2 or more are needed"
             )
 
-    def __call__(self, params: Tree, step: int, directory: Path) -> dict[str, float]:
+    def __call__(self, params: Tree, step: int, directory: Path | None) -> dict[str, float]:
         """Returns {name: value}; leaves pictures in `directory`."""
         values = self._numbers(params) | self._untrained
         values |= self._reconstruct(params, directory)
@@ -172,7 +180,7 @@ class Probe:
     def _errors(self, params, parts, real, key, pair):
         """Returns per sensor [4, c]: squared error, squared target, weight and target, summed; and pictures."""
         task = self.task
-        sensors = [registry.sensor(s) for s in pair]
+        sensors = [self.sensors[s] for s in pair]
         window = views.whole_window(self.batch)
         both = [task.patches_of(parts[k], s, window) for k, s in zip(parts, sensors, strict=True)]
         patches, valid = ((both[0][i], both[1][i]) for i in (0, 1))

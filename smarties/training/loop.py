@@ -171,11 +171,13 @@ class Log:
         self._writer.close()
 
 
-def _evaluate(task: Any, run: state.State, step: int, directory: Path) -> dict[str, float]:
+def _evaluate(task: Any, run: state.State, step: int, directory: Path | None) -> dict[str, float]:
     """Returns the task's numbers for the state, under the moving average where there is one."""
     if not hasattr(task, "evaluate"):
         return {}
     params = run.params if run.ema is None else run.ema
+    if jax.process_index():  # one process writes
+        directory = None
     return {name: float(value) for name, value in task.evaluate(params, step, directory).items()}
 
 
