@@ -45,7 +45,7 @@ def get_config():
     config.log = dict(every=20)
     sensors = (*SENSORS, *UNSEEN)
     config.evaluate = dict(
-        every=0,
+        every=200,
         source=dict(
             kind="planet", sensors=sensors, first=1_000_000, count=128, size=64, cache=True
         ),

@@ -3,8 +3,9 @@
 reconstruct/SENSOR         mean squared error of masked tokens, targets as in training
 reconstruct/SENSOR/mean    of predicting each band's mean target, the best constant per band
 knn/SENSOR                 accuracy of the dominant land cover
-retrieve/A->B              recall at 1 of the image of the same place by another sensor, among all held-out places;
-                           by the token map averaged over regions, each sensor centred on its own archive
+retrieve/A->B              recall at 1 of the image of the same place by another sensor, among all
+                           held-out places; by the token map averaged over regions, each sensor
+                           centred on its own archive
 .../random                 the same number with untrained weights;  .../chance  by guessing
 """
 
