@@ -2,7 +2,8 @@
 
 Paper     SMARTIES, arXiv 2506.19585; sizes are ours, for a few scenes on CPU.
 Command   smarties train --config configs/smarties_folder.py:FOLDER --workdir runs/folder
-          (FOLDER defaults to $SMARTIES_DATA/s1s2_terramesh; other layouts by --config.data.streams... and evaluate.source)
+          (FOLDER defaults to $SMARTIES_DATA/s1s2_terramesh; other layouts by
+          --config.data.streams... and evaluate.source)
 Hardware  2 CPU cores, a few minutes.
 Expect    after 300 steps on five terramesh scenes, one held out: S2 error .51 (band mean .92,
           random weights 2.1); S1 .99, not yet below its band mean of .93: train longer.

@@ -1,9 +1,13 @@
 """SMARTIES pretraining as published: fMoW RGB with fMoW-Sentinel, BigEarthNet S2 with S1.
 
-Paper     SMARTIES, arXiv 2506.19585 (recipe of the authors' release; mixup and target variance as in the paper).
-Command   smarties train --config configs/smarties_vit_b.py:base --workdir runs/vit_b   (argument: base, large, huge)
-Data      record folders made by `smarties data prepare`, one per pair stream; their places are data.streams.*.source
-Hardware  8 accelerators with 80 GB; 300 epochs of about 248,000 pairs are about 36,000 steps, 9.2 EFLOP for B.
+Paper     SMARTIES, arXiv 2506.19585 (recipe of the authors' release; mixup and target variance as
+          in the paper).
+Command   smarties train --config configs/smarties_vit_b.py:base --workdir runs/vit_b
+          (argument: base, large, huge)
+Data      record folders made by `smarties data prepare`, one per pair stream; their places are
+          data.streams.*.source
+Hardware  8 accelerators with 80 GB; 300 epochs of about 248,000 pairs are about 36,000 steps,
+          9.2 EFLOP for B.
 Expect    EuroSAT kNN about 93 at 50 epochs (paper, ablation); not run here.
 """
 

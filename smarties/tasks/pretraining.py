@@ -194,7 +194,7 @@ class Pretraining:
         return pipeline.batch_spec(self.streams)
 
     def data_identity(self) -> dict[str, Any]:
-        """Returns the seed, what fixes each stream's pairs, and the sensors with their statistics."""
+        """Returns the seed, what fixes each stream's pairs, and the sensors in full."""
         streams = {name: stream.identity() for name, stream in self.streams.items()}
         return {"seed": self.seed, "streams": streams, **self.metadata()}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from smarties.data import pipeline, sources, views
@@ -55,15 +56,16 @@ class Probe:
         pictures: int = 4,
         every: int = 0,
     ):
-        self.task, self.pooling, self.regions = task, pooling, regions
+        self.task, self.regions = task, regions
+        self.pooling: embedding.Pooling = pooling
         self.batch, self.pictures = batch, pictures
         if (task.size // task.patch) % regions:
             raise UserError(f"evaluate.regions {regions} does not divide the token grid")
         self.source = sources.source(**source)
         self.archive = sources.source(**archive) if archive else None
         self.pairs = {
-            name: tuple(registry.sensor(s).name for s in pair)
-            for name, pair in sorted(pairs.items())
+            name: (registry.sensor(first).name, registry.sensor(second).name)
+            for name, (first, second) in sorted(pairs.items())
         }
         chosen = [s for pair in pairs.values() for s in pair] + list(unseen)
         self.sensors = {s.name: s for s in map(registry.sensor, chosen)}
@@ -117,7 +119,7 @@ class Probe:
         return values
 
     def _features(self, params: Tree, source) -> tuple[dict, dict, np.ndarray]:
-        """Returns {sensor: pooled [A, D]}, {sensor: regions [A, R*R*D]} and the dominant land cover [A]."""
+        """Returns {sensor: pooled [A, D]}, {sensor: regions [A, R*R*D]}, land cover [A]."""
         pooled, maps = ({name: [] for name in self.sensors} for _ in range(2))
         covers = []
         for batch, count in pipeline.sequential(source, batch=self.batch):
@@ -179,7 +181,7 @@ class Probe:
 
     @functools.partial(jax.jit, static_argnames=("self", "pair"))
     def _errors(self, params, parts, real, key, pair):
-        """Returns per sensor [4, c]: squared error, squared target, weight and target, summed; and pictures."""
+        """Returns per sensor sums [4, c] (squared error, target, weight, target) and pictures."""
         task = self.task
         sensors = [self.sensors[s] for s in pair]
         window = views.whole_window(self.batch)
@@ -195,12 +197,8 @@ class Probe:
                 task.recipe.standardise_targets, task.count,
             )  # fmt: skip
             weight = mask * (part.weight * real[:, None])[:, :, None, None]
-            moments.append(
-                jax.numpy.stack([
-                    (weight * x).sum((0, 1, 3))
-                    for x in ((predicted - target) ** 2, target**2, jax.numpy.ones_like(target), target)
-                ])
-            )  # fmt: skip
+            summed = ((predicted - target) ** 2, target**2, jnp.ones_like(target), target)
+            moments.append(jnp.stack([(weight * x).sum((0, 1, 3)) for x in summed]))
             pixels.append(predicted)
         few = slice(0, self.pictures)
         pictures = {
@@ -216,7 +214,7 @@ def _totals(moment: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarr
 
 
 def _named(stream: str, pair: tuple[str, str], pictures: Tree) -> dict[str, np.ndarray]:
-    """Returns arrays by name: STREAM/keep, STREAM/masked and STREAM/SIDE/SENSOR/{patches,predicted}."""
+    """Returns STREAM/{keep,masked} and STREAM/SIDE/SENSOR/{patches,predicted}."""
     named = {f"{stream}/{k}": np.asarray(pictures[k]) for k in ("keep", "masked")}
     for i, sensor in enumerate(pair):
         for kind in ("patches", "predicted"):
