@@ -4,8 +4,8 @@ reconstruct/SENSOR         mean squared error of masked tokens, targets as in tr
 reconstruct/SENSOR/mean    of predicting each band's mean target, the best constant per band
 knn/SENSOR                 accuracy of the dominant land cover
 retrieve/A->B              recall at 1 of the image of the same place by another sensor, among all
-                           held-out places; by the token map averaged over regions, each sensor
-                           centred on its own archive
+                           held-out places; by the token map, each image less its own mean token
+                           (season and weather) and each sensor centred on its own archive
 .../random                 the same number with untrained weights;  .../chance  by guessing
 """
 
@@ -36,7 +36,6 @@ class Probe:
       pairs: {name: (first, second)} of sensors to reconstruct, mix and retrieve.
       unseen: sensors that were not in pretraining, embedded for kNN beside the others.
       pooling: of the features of kNN.
-      regions: side of the grid of regions whose mean tokens are the features of retrieval.
       batch: images at a time.
       pictures: held-out scenes to keep as arrays in `figures/reconstructions.npz`.
       every: read by the loop.
@@ -51,16 +50,13 @@ class Probe:
         archive: Mapping[str, Any] | None = None,
         unseen: tuple[str, ...] = (),
         pooling: embedding.Pooling = "mean",
-        regions: int = 4,
         batch: int = 32,
         pictures: int = 4,
         every: int = 0,
     ):
-        self.task, self.regions = task, regions
+        self.task = task
         self.pooling: embedding.Pooling = pooling
         self.batch, self.pictures = batch, pictures
-        if (task.size // task.patch) % regions:
-            raise UserError(f"evaluate.regions {regions} does not divide the token grid")
         self.source = sources.source(**source)
         self.archive = sources.source(**archive) if archive else None
         self.pairs = {
@@ -119,7 +115,7 @@ class Probe:
         return values
 
     def _features(self, params: Tree, source) -> tuple[dict, dict, np.ndarray]:
-        """Returns {sensor: pooled [A, D]}, {sensor: regions [A, R*R*D]}, land cover [A]."""
+        """Returns {sensor: pooled [A, D]}, {sensor: token map [A, N*D]}, land cover [A]."""
         pooled, maps = ({name: [] for name in self.sensors} for _ in range(2))
         covers = []
         for batch, count in pipeline.sequential(source, batch=self.batch):
@@ -146,10 +142,9 @@ class Probe:
             rule=self.task.recipe.rule,
             patch=self.task.patch,
         )
-        side, r = self.task.size // self.task.patch, self.regions
-        grid = raw[:, 1:].reshape(self.batch, r, side // r, r, side // r, -1)
-        regions = grid.mean((2, 4)).reshape(self.batch, -1)
-        return embedding.pool(params, normed, raw, self.pooling), regions
+        tokens = raw[:, 1:]
+        varying = (tokens - tokens.mean(1, keepdims=True)).reshape(self.batch, -1)
+        return embedding.pool(params, normed, raw, self.pooling), varying
 
     def _reconstruct(self, params: Tree, directory: Path | None) -> dict[str, float]:
         """Returns the errors of masked tokens of each sensor, over all pairs it is in."""
