@@ -36,7 +36,8 @@ class Transformer(nn.Module):
       kernel: attention kernel, see `attention.Attention`.
       remat: what the backward pass computes again: "none", "dots" (all but matrix products),
         "block" (everything).
-      unroll: blocks per iteration of the scan; more compiles longer and, on CPU, runs faster.
+      unroll: blocks per iteration of the scan; more compiles longer and, on CPU, runs faster. With
+        `remat` it is one: XLA merges what unrolled blocks compute again with what they computed.
       dtype: of the computation; parameters stay float32.
     """
 
@@ -58,7 +59,7 @@ class Transformer(nn.Module):
             variable_axes={"params": 0},
             split_rngs={"params": True},
             length=self.depth,
-            unroll=min(self.unroll, self.depth),
+            unroll=min(self.unroll, self.depth) if self.remat == "none" else 1,
         )
         x, _ = blocks(block(self.heads, self.kernel, self.dtype, name="blocks"), x, None)
         return norm(self.dtype, "norm")(x), x
