@@ -5,7 +5,9 @@ Paper     SMARTIES, arXiv 2506.19585; sizes are ours, for a few scenes on CPU. T
 Command   smarties train --config configs/smarties_folder.py:FOLDER --workdir runs/folder
           FOLDER has S2L2A/*.tif and S1RTC/*.tif, or say other patterns in `PATTERNS`. Without
           FOLDER: the three sets of real pairs in $SMARTIES_DATA, one TerraMesh scene held out.
-Hardware  2 CPU cores, a few minutes.
+Hardware  2 CPU cores, about five minutes.
+Expect    on the real pairs: error of S2 1.08 (band mean 2.00), of S1 .40 (.92); recall at 1 of the
+          tile of the other sensor about .26 (chance .03, random weights .06, permuted pairs .07).
 """
 
 import os
