@@ -1,4 +1,4 @@
-"""The one error a user can mend."""
+"""The one error a user can mend, and the end of a run that is to be started again."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,13 @@ from collections.abc import Iterable
 
 class UserError(Exception):
     """What is wrong, where, and what would be right: the command prints one line and exits 2."""
+
+
+REQUEUE = 75  # exit code: "give the same command again" (EX_TEMPFAIL of sysexits.h)
+
+
+class Preempted(Exception):
+    """A run was asked to leave and has saved: the command exits with `REQUEUE`."""
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> UserError:

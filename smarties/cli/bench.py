@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 import optax
 
-from smarties import errors
+from smarties import errors, machine
 from smarties.inference import benchmark, loading, plain
 from smarties.inference.benchmark import Row, row
 from smarties.models import autoencoder, flops
@@ -231,7 +231,7 @@ def _once(given) -> dict:
     step, key = steps.step_of(task), jax.random.key(2)
     steps.run(step, batch, key)
     seconds = [steps.run(step, batch, key) for _ in range(given.repeats)]
-    return {"peak": benchmark.peak_memory(), "seconds": seconds}
+    return {"peak": machine.peak_memory(), "seconds": seconds}
 
 
 _MEASURE = {

@@ -26,13 +26,16 @@ _MODULES = {"import": "import_"}  # a module cannot be called by a keyword
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0, or 2 after a `UserError`, printed as one line."""
+    """Returns the exit code: 0; 2 after a `UserError`, printed as one line; 75 when preempted."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(argv)
     except errors.UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except errors.Preempted as notice:
+        print(f"preempted: {notice}", file=sys.stderr)
+        return errors.REQUEUE
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted; a flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

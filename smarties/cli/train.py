@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> None:
     config = configuration.load(arguments.config, overrides)
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain's worker processes look
-    logging.set_verbosity(logging.ERROR)  # libraries warn of what is reported as one line below
+    logging.set_verbosity(logging.FATAL)  # libraries tell at length what is reported as one line
     _join_other_processes()
     task = tasks.make(config)
     if arguments.dry_run:

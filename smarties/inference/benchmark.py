@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -261,23 +260,6 @@ def temporaries(steps: Steps, task: pretraining.Pretraining, batch: Tree) -> dic
     held = stats.argument_size_in_bytes + stats.output_size_in_bytes - stats.alias_size_in_bytes
     temporary = stats.temp_size_in_bytes
     return {"temporaries": temporary, "the step in all": held + temporary}
-
-
-def peak_memory() -> int:
-    """Returns the most bytes this process has had in memory.
-
-    `ru_maxrss` survives exec, so a child would report its parent's peak: Linux is asked for that of
-    the program.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        if "VmHWM" in lines:
-            return int(lines["VmHWM"].split()[0]) * 1024
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def child(argv: Sequence[str], **environment: str | None) -> dict[str, Any]:

@@ -12,21 +12,26 @@ import jax
 import orbax.checkpoint as ocp
 
 from smarties import errors
-from smarties.training import settings, state, trees
+from smarties.training import settings, state, storage, trees
 from smarties.typing import Tree
 
 Manager = ocp.CheckpointManager
 
 # What Orbax and tensorstore raise for files that are missing, cut short or overwritten.
 _UNREADABLE = (ValueError, KeyError, OSError, TypeError)
+# And for a disk that is full or gone.
+_UNWRITABLE = (ValueError, KeyError, OSError, RuntimeError)
 
 
-def open(directory: Path, keep: int | None) -> Manager:
-    """Returns the manager of a directory that keeps the last `keep` steps (None: all).
+def open(directory: Path, keep: int | None = None, keep_every: int | None = None) -> Manager:
+    """Returns the manager of a directory.
 
-    A context manager: leaving it waits for what is still being saved.
+    It keeps the last `keep` steps (None: all), and multiples of `keep_every` for good. A context
+    manager: leaving it waits for what is still being saved.
     """
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, keep_period=keep_every, cleanup_tmp_directories=True
+    )
     return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
@@ -36,12 +41,27 @@ def latest(manager: Manager) -> int | None:
 
 
 def save(manager: Manager, step: int, run: state.State, meta: dict[str, Any]) -> None:
-    """Saves in the background; returns as soon as the state has left the device."""
+    """Saves in the background; returns as soon as the state has left the device.
+
+    Raises `Unwritable` where storage fails, now or in the save before.
+    """
     args = ocp.args.Composite(state=ocp.args.StandardSave(run), meta=ocp.args.JsonSave(meta))
-    if not manager.save(step, args=args):
+    try:
+        saved = manager.save(step, args=args)
+    except _UNWRITABLE as error:
+        raise storage.Unwritable(_reason(error)) from error
+    if not saved:
         raise errors.UserError(
             f"checkpoint {manager.directory}/{step} exists already: move it or use another workdir"
         )
+
+
+def wait(manager: Manager) -> None:
+    """Returns when all saves are on disk; raises `Unwritable` where one failed."""
+    try:
+        manager.wait_until_finished()
+    except _UNWRITABLE as error:
+        raise storage.Unwritable(_reason(error)) from error
 
 
 def restore_state(
@@ -103,10 +123,14 @@ def _unreadable(manager: Manager, step: int, error: Exception) -> errors.UserErr
     way_on = (
         f"step {older[-1]} is older: move {step} away to go on from it" if older else "none older"
     )
-    why = str(error).strip().splitlines()[:1] or [type(error).__name__]
     return errors.UserError(
-        f"checkpoint {manager.directory}/{step} cannot be read ({why[0][:200]}); {way_on}"
+        f"checkpoint {manager.directory}/{step} cannot be read ({_reason(error)}); {way_on}"
     )
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
 
 
 def _compare(manager: Manager, step: int, shapes: Tree) -> None:

@@ -5,6 +5,8 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+PARTS = ("data_wait", "evaluation", "checkpoint", "compile")
+
 
 class Clock:
     """Seconds by what they were spent on; what nothing claims is `step`, the device at work."""
@@ -15,7 +17,7 @@ class Clock:
 
     @contextlib.contextmanager
     def spending(self, name: str) -> Iterator[None]:
-        """Books the seconds inside under `name`."""
+        """Books the seconds inside under `name`, one of `PARTS`."""
         start = time.perf_counter()
         try:
             yield
@@ -25,8 +27,7 @@ class Clock:
     def split(self) -> dict[str, float]:
         """Returns the seconds since the last split, by name, and starts anew."""
         now = time.perf_counter()
-        names = ("data_wait", "evaluation", "checkpoint", "compile")
-        seconds = {name: self._spent.pop(name, 0.0) for name in names}
+        seconds = {name: self._spent.pop(name, 0.0) for name in PARTS}
         seconds["step"] = now - self._since - sum(seconds.values())
         self._since = now
         return seconds

@@ -112,7 +112,7 @@ def _places(
         transform_non_params=lambda _: whole,
     )
     ema = None if shapes.ema is None else params
-    return state.State(step=whole, params=params, opt_state=moments, ema=ema)  # type: ignore
+    return state.State(step=whole, skipped=whole, params=params, opt_state=moments, ema=ema)  # type: ignore
 
 
 def _with(shapes: Tree, places: Tree) -> Tree:

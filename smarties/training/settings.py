@@ -35,10 +35,23 @@ DEFAULTS: dict[str, Any] = {
         "clip_norm": 0.0,
         "accumulate": 1,
         "ema": 0.0,
+        "skip_limit": 10,  # batches of a run that may have no finite loss and gradient
     },
     "mesh": {"data": -1, "fsdp": 1, "tensor": 1},
-    "checkpoint": {"every": 1000, "keep": 3},
-    "log": {"every": 50, "tensorboard": False, "wandb": False},
+    "checkpoint": {
+        "every": 1000,
+        "keep": 3,  # the last ones; 0 keeps all
+        "keep_every": 0,  # and multiples of this, for good
+        "on_failure": "stop",  # or "continue", when the disk is full or gone
+    },
+    "log": {
+        "every": 50,
+        "norms_every": 500,  # parameter, gradient and update norms by block
+        "hang_minutes": 30.0,  # without a step, and the run ends; 0 waits for ever
+        "profile": (0, 0),  # first step and the one after the last, for the profiler
+        "tensorboard": False,
+        "wandb": False,
+    },
     "evaluate": {"every": 0},
 }
 _OF_THE_TASK = ("task", "model", "data")
@@ -49,6 +62,7 @@ FREE = (
     "checkpoint.",
     "log.",
     "evaluate.",
+    "optimizer.skip_limit",
     "data.workers",
     "data.threads",
     "data.prefetch",

@@ -11,6 +11,7 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from smarties.training import norms
 from smarties.training import task as tasks
 from smarties.typing import Array, Key, Tree
 
@@ -22,13 +23,16 @@ class State:
     """A run after `step` steps. Its randomness is derived: fold_in(key(seed), step).
 
     Attributes:
-      step: int32 scalar, steps made.
+      step: int32 scalar, batches taken.
+      skipped: int32 scalar, how many of them changed nothing else, because loss or gradient was not
+        finite.
       params: nested dict; a subtree "stats" at its top is not trained.
       opt_state: of the trainable parameters.
       ema: moving average of `params`, or None.
     """
 
     step: Array
+    skipped: Array
     params: Tree
     opt_state: Tree
     ema: Tree | None
@@ -54,6 +58,7 @@ def make_init(
         params = task.init(jax.random.key(seed))
         return State(
             step=jnp.zeros((), jnp.int32),
+            skipped=jnp.zeros((), jnp.int32),
             params=params,
             opt_state=tx.init(split(params)[0]),
             ema=jax.tree.map(jnp.copy, params) if ema else None,
@@ -74,8 +79,10 @@ def make_step(
 ) -> Callable[[State, Tree], tuple[State, dict[str, Array]]]:
     """Returns (state, batch) -> (state, metrics), pure and not yet jitted.
 
+    A batch whose loss or gradient is not finite is counted in `skipped` and changes nothing else.
     Metrics are those of the task, and `loss`, `gradient_norm` (before clipping), `update_norm`,
-    `parameter_norm` (after the step), `learning_rate`, and `finite`: 1 where loss and gradient are.
+    `parameter_norm` (after the step), `learning_rate`, `skipped`, `finite` (1 where loss and
+    gradient are), and `norms`, as `norms.by_block` gives them for gradient, update and parameter.
     """
     gradients = getattr(task, "gradients", None) or _of_loss(task.loss)
     if accumulate > 1:
@@ -93,19 +100,31 @@ def make_step(
         average = state.ema
         if average is not None:
             average = join(optax.incremental_update(trainable, split(average)[0], 1 - ema), stats)
-        norm = optax.tree.norm(gradient)
-        metrics |= {
-            "gradient_norm": norm,
-            "update_norm": optax.tree.norm(updates),
-            "parameter_norm": optax.tree.norm(trainable),
-            "learning_rate": jnp.asarray(rate(state.step), jnp.float32),
-            "finite": (jnp.isfinite(norm) & jnp.isfinite(metrics.get("loss", 0.0))).astype(
-                jnp.float32
-            ),
+        by_block = {
+            name: norms.by_block(tree)
+            for name, tree in (
+                ("gradient", gradient),
+                ("update", updates),
+                ("parameter", trainable),
+            )
         }
+        whole = {f"{name}_norm": norms.total(blocks) for name, blocks in by_block.items()}
+        finite = jnp.isfinite(whole["gradient_norm"]) & jnp.isfinite(metrics.get("loss", 0.0))
         new = State(
-            step=state.step + 1, params=join(trainable, stats), opt_state=opt_state, ema=average
+            step=state.step,
+            skipped=state.skipped,
+            params=join(trainable, stats),
+            opt_state=opt_state,
+            ema=average,
         )
+        new = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
+        new = new.replace(step=state.step + 1, skipped=state.skipped + ~finite)
+        metrics |= whole | {
+            "norms": by_block,
+            "learning_rate": jnp.asarray(rate(state.step - state.skipped), jnp.float32),
+            "skipped": new.skipped,
+            "finite": finite,
+        }
         return new, metrics
 
     return step

@@ -22,13 +22,16 @@ class Lines:
         part = path.with_suffix(".part")
         part.write_text("".join(f"{line}\n" for line in kept))
         os.replace(part, path)  # a kill leaves the old file or the new one
-        self._file = path.open("a")
+        self._file = path.open("ab", buffering=0)
+        self._unwritten = b""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds a line per value; what a full disk refuses is kept for the next call."""
         for name, value in values.items():
             line = json.dumps({"step": step, "name": name, "value": float(value)})
-            self._file.write(f"{line}\n")
-        self._file.flush()
+            self._unwritten += f"{line}\n".encode()
+        while self._unwritten:
+            self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
 
     def close(self) -> None:
         self._file.close()

@@ -48,7 +48,7 @@ def test_a_run_leaves_a_run_directory(tmp_path):
         json.loads(line)["name"] for line in (tmp_path / "clock.jsonl").read_text().splitlines()
     }
     parts = {"step", "data_wait", "evaluation", "checkpoint", "compile"}
-    assert clock == {f"time/{part}" for part in parts} | {"rows_per_second"}
+    assert clock == {f"time/{part}" for part in parts} | {"rows_per_second", "memory_gb"}
 
 
 def test_numbers_are_those_of_the_bare_step(tmp_path):
@@ -105,7 +105,7 @@ def test_resume_after_kill_is_bitwise_as_if_never_stopped(tmp_path):
     for process in (whole, again):
         _, stderr = process.communicate()
         assert process.returncode == 0, stderr
-    assert aim < 7 or "resuming from step" in stderr
+    assert aim <= 14 or "resuming from step" in stderr  # the save of 14 waits for that of 7
     for name in ("metrics.jsonl", "results.json", "config.json"):
         text = (tmp_path / "whole" / name).read_text()
         assert (killed / name).read_text() == text, f"{name}, killed at step {aim}"
@@ -136,7 +136,7 @@ def test_lines_beyond_the_restored_step_are_dropped(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_evidence(tmp_path):
-    config = toy.config(checkpoint__every=1)
+    config = toy.config(checkpoint__every=1, optimizer__skip_limit=0)
     with pytest.raises(
         errors.UserError, match=r"step 7 .*nonfinite-7\.npz.*6/0/0, 6/0/1, "
     ) as caught:

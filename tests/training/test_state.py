@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import toy
 
-from smarties.training import optimizer, settings, state, trees
+from smarties.training import norms, optimizer, settings, state, trees
 
 
 def _made(task, **options):
@@ -39,8 +39,9 @@ def test_golden_numbers_of_one_step():
         "parameter_norm": 0.1 * np.sqrt(3),
         "learning_rate": 0.1,
         "finite": 1.0,
+        "skipped": 0,
     }
-    assert found.keys() == want.keys()
+    assert found.keys() == want.keys() | {"norms"}
     for name, value in want.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
 
@@ -53,8 +54,7 @@ def test_accumulation_equals_the_big_batch():
     for i in range(3):
         whole_run, big = whole(whole_run, _batch(task, i))
         parts_run, small = parts(parts_run, _batch(task, i))
-        for name in big:
-            np.testing.assert_allclose(small[name], big[name], rtol=1e-5, err_msg=name)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), small, big)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), parts_run, whole_run
     )
@@ -115,6 +115,32 @@ def test_a_task_may_bring_its_own_gradients():
     assert metrics["loss"] == 7.0
     moved = {path: np.any(leaf) for path, leaf in trees.leaves(new.params).items()}
     assert moved == {"layer/kernel": True, "layer/bias": False}
+
+
+def test_a_batch_that_is_not_finite_changes_nothing():
+    task = toy.Perceptron(bad_step=1)
+    run, step = _made(task, ema=0.5)
+    run, _ = step(run, _batch(task, 0))
+    kept, metrics = step(run, _batch(task, 1))
+    assert not metrics["finite"] and metrics["skipped"] == 1
+    assert (int(kept.step), int(kept.skipped)) == (2, 1)
+    for name in ("params", "opt_state", "ema"):
+        jax.tree.map(np.testing.assert_array_equal, getattr(kept, name), getattr(run, name))
+    after, _ = step(kept, _batch(task, 2))
+    assert np.any(after.params["leave"]["kernel"] != kept.params["leave"]["kernel"])
+
+
+def test_norms_by_block_are_those_of_the_layers():
+    task = toy.Perceptron()
+    run, step = _made(task)
+    new, metrics = step(run, _batch(task))
+    found = dict(norms.named(metrics["norms"]["parameter"]))
+    assert {"blocks/0", "blocks/1", "enter/kernel", "leave/bias", "cls_token"} <= found.keys()
+    layers = trees.leaves(new.params["blocks"]).values()
+    want = np.sqrt(sum((np.asarray(leaf)[1] ** 2).sum() for leaf in layers))
+    np.testing.assert_allclose(found["blocks/1"], want, rtol=1e-6)
+    total = np.sqrt(sum(value**2 for value in found.values()))
+    np.testing.assert_allclose(metrics["parameter_norm"], total, rtol=1e-6)
 
 
 def test_not_finite_is_seen_in_loss_and_in_gradient():

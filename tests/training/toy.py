@@ -152,6 +152,16 @@ class Slow(Linear):
             yield batch
 
 
+class Hangs(Linear):
+    """The linear task whose batch 3 never comes."""
+
+    def batches(self, split, rank, world, start_step):
+        for step, batch in enumerate(super().batches(split, rank, world, start_step), start_step):
+            if step == 3:
+                time.sleep(100)
+            yield batch
+
+
 def long():
     """Returns the configuration of the run that tests kill and resume."""
     return config(
@@ -162,4 +172,7 @@ def long():
 if __name__ == "__main__":
     from smarties.training import loop
 
-    loop.train(Slow(noise=0.1), long(), Path(sys.argv[1]))
+    if sys.argv[2:] == ["hang"]:
+        loop.train(Hangs(), config(log__hang_minutes=0.3), Path(sys.argv[1]))
+    else:
+        loop.train(Slow(noise=0.1), long(), Path(sys.argv[1]))

@@ -1,0 +1,51 @@
+"""What the machine at hand can do: its rate of matrix products and the memory in use."""
+
+import functools
+import resource
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+_SIDE = {"cpu": 1536}  # of the square matrices; large enough to fill the device
+_ROUNDS = 5
+
+
+@functools.cache
+def rate() -> float:
+    """Returns measured FLOP/s per device of a large matrix product, the best of a few.
+
+    In bfloat16, but on CPUs in float32; fake devices of one CPU share its rate.
+    """
+    device = jax.local_devices()[0]
+    on_cpu = device.platform == "cpu"
+    side = _SIDE.get(device.platform, 8192)
+    one = jax.device_put(jnp.ones((side, side), jnp.float32 if on_cpu else jnp.bfloat16), device)
+    product = jax.jit(jnp.matmul).lower(one, one).compile()
+    seconds = []
+    for _ in range(_ROUNDS + 1):
+        start = time.perf_counter()
+        product(one, one).block_until_ready()
+        seconds.append(time.perf_counter() - start)
+    shared = jax.local_device_count() if on_cpu else 1
+    return 2 * side**3 / min(seconds[1:]) / shared
+
+
+def peak_memory() -> int:
+    """Returns the most bytes in use so far: of the first local device, or of this process.
+
+    `ru_maxrss` survives exec, so a child would report its parent's peak: Linux is asked for that of
+    the program.
+    """
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "peak_bytes_in_use" in stats:
+        return stats["peak_bytes_in_use"]
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        if "VmHWM" in lines:
+            return int(lines["VmHWM"].split()[0]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
