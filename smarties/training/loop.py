@@ -63,13 +63,15 @@ def train(task: tasks.Task, config: settings.Config, workdir: str | Path) -> dic
         stack.enter_context(saver)
         saved = saver.latest()
         if saved is None:
-            run, start = planned.init(), 0
+            with timer.spending("compile"):
+                run, start = jax.block_until_ready(planned.init()), 0
         else:
-            run, start = saver.restore(saved, planned.shapes, identity), saved
+            with timer.spending("checkpoint"):
+                run, start = saver.restore(saved, planned.shapes, identity), saved
             _say(f"resuming from step {start} of {planned.steps}", first)
         with timer.spending("compile"):
             step_fn = planned.compile()
-        log = stack.enter_context(logs.Log(task, config, workdir, planned, start, timer, disk))
+            log = stack.enter_context(logs.Log(task, config, workdir, planned, start, timer, disk))
         window = stack.enter_context(profiler.Window(config.log.profile, workdir / "profile"))
         batches = task.batches("train", jax.process_index(), jax.process_count(), start)
         feed = prefetch(batches, planned.put)
