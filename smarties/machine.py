@@ -5,9 +5,11 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 
 _SIDE = {"cpu": 1536}  # of the square matrices; large enough to fill the device
 _ROUNDS = 5
@@ -22,15 +24,23 @@ def rate() -> float:
     device = jax.local_devices()[0]
     on_cpu = device.platform == "cpu"
     side = _SIDE.get(device.platform, 8192)
-    one = jax.device_put(jnp.ones((side, side), jnp.float32 if on_cpu else jnp.bfloat16), device)
-    product = jax.jit(jnp.matmul).lower(one, one).compile()
     seconds = []
-    for _ in range(_ROUNDS + 1):
-        start = time.perf_counter()
-        product(one, one).block_until_ready()
-        seconds.append(time.perf_counter() - start)
+    with alone():
+        one = jnp.ones((side, side), jnp.float32 if on_cpu else jnp.bfloat16)
+        product = jax.jit(jnp.matmul).lower(one, one).compile()
+        for _ in range(_ROUNDS + 1):
+            start = time.perf_counter()
+            product(one, one).block_until_ready()
+            seconds.append(time.perf_counter() - start)
     shared = jax.local_device_count() if on_cpu else 1
     return 2 * side**3 / min(seconds[1:]) / shared
+
+
+def alone(axes: tuple[str, ...] = ("data", "fsdp", "tensor")) -> Any:
+    """Returns the context of a mesh of this process's first device, whatever others there are."""
+    device = jax.local_devices()[:1]
+    types = (AxisType.Auto,) * len(axes)
+    return jax.set_mesh(jax.make_mesh((1,) * len(axes), axes, axis_types=types, devices=device))
 
 
 def peak_memory() -> int:

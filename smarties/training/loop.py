@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.sharding import PartitionSpec as P
 
-from smarties import errors
+from smarties import errors, machine
 from smarties.training import (
     checkpoint,
     clock,
@@ -120,14 +121,22 @@ def prefetch(
     yield from waiting
 
 
-def _evaluate(task: Any, run: state.State, step: int, directory: Path | None) -> dict[str, float]:
-    """Returns the task's numbers for the state, under the moving average where there is one."""
+def _evaluate(task: Any, run: state.State, step: int, directory: Path) -> dict[str, float]:
+    """Returns the task's numbers for the state, under the moving average where there is one.
+
+    Of several processes each evaluates for itself, on a copy of its own, and the first keeps what
+    the task leaves: tasks need not know of others.
+    """
     if not hasattr(task, "evaluate"):
         return {}
     params = run.params if run.ema is None else run.ema
-    if jax.process_index():  # one process writes
-        directory = None
-    return {name: float(value) for name, value in task.evaluate(params, step, directory).items()}
+    with contextlib.ExitStack() as stack:
+        if jax.process_count() > 1:
+            params = jax.jit(lambda x: x, out_shardings=P())(params)
+            params = jax.tree.map(lambda x: x.addressable_data(0), params)
+            stack.enter_context(machine.alone())
+        where = None if jax.process_index() else directory
+        return {name: float(value) for name, value in task.evaluate(params, step, where).items()}
 
 
 def _next(feed: Iterator[tuple[Tree, Tree]], step: int) -> tuple[Tree, Tree]:
