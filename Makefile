@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test lint clean help
+.PHONY: quickstart test test-faults lint clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/:.*##/\t/'
@@ -27,6 +27,9 @@ quickstart: $(VENV)/.core   ## pretrain, evaluate, embed, export and report on t
 
 test: $(VENV)/.dev          ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-faults: $(VENV)/.dev   ## kill runs of two processes at random moments, many times
+	$(BIN)/python -m pytest -m faults -s tests/faults
 
 lint: $(VENV)/.dev          ## format, lint and types
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright

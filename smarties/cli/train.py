@@ -1,7 +1,6 @@
 """`smarties train`: a configuration file, overrides from the command line, and the loop."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from absl import flags, logging
 from smarties import tasks
 from smarties.cli import configuration
 from smarties.figures import report
-from smarties.training import dry_run, loop
+from smarties.training import dry_run, loop, processes
 
 
 def main(argv: Sequence[str]) -> None:
@@ -21,7 +20,7 @@ def main(argv: Sequence[str]) -> None:
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain's worker processes look
     logging.set_verbosity(logging.FATAL)  # libraries tell at length what is reported as one line
-    _join_other_processes()
+    processes.join()
     workdir = Path(arguments.workdir or f"runs/{config.name}")
     _keep_compiled(workdir / "compiled")
     task = tasks.make(config)
@@ -58,16 +57,3 @@ def _keep_compiled(directory: Path) -> None:
     """Has XLA keep what it compiles, unless told where to, so that a resumed run starts sooner."""
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(directory))
-
-
-def _join_other_processes() -> None:
-    """Connects to the processes of a run on several hosts, where the environment names them.
-
-    JAX_COORDINATOR_ADDRESS asks for it; JAX_NUM_PROCESSES and JAX_PROCESS_ID say who is who, and
-    without them JAX asks the scheduler.
-    """
-    if "JAX_COORDINATOR_ADDRESS" in os.environ and not jax.distributed.is_initialized():
-        count, index = os.environ.get("JAX_NUM_PROCESSES"), os.environ.get("JAX_PROCESS_ID")
-        jax.distributed.initialize(
-            num_processes=int(count) if count else None, process_id=int(index) if index else None
-        )
