@@ -16,14 +16,15 @@ import jax
 import optax
 
 from smarties import errors, machine
-from smarties.inference import benchmark, loading, plain
+from smarties.inference import benchmark, loading, plain, roofline
 from smarties.inference.benchmark import Row, row
-from smarties.models import autoencoder, flops
+from smarties.models import attention, autoencoder, flops
 from smarties.tasks import pretraining
 from smarties.training import optimizer, settings
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
-PARTS = ("step", "embed", "loader", "memory", "hugepages")
+PARTS = ("step", "roofline", "embed", "loader", "memory", "hugepages")
+ASKED = ("sizes",)  # long: only when named
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -35,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     given = _parser().parse_args(argv)
     for part in given.parts:
-        if part not in (*PARTS, "once"):
-            raise errors.unknown("part of bench", part, PARTS)
+        if part not in (*PARTS, *ASKED, "once"):
+            raise errors.unknown("part of bench", part, (*PARTS, *ASKED))
     if given.json:
         _writable(given.json)
     tunables = os.environ.get("GLIBC_TUNABLES", "")
@@ -78,7 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--unroll", type=_positive, help="default: 12 on CPU, else 1")
     parser.add_argument("--repeats", type=_positive, default=5, help="rounds")
     parser.add_argument("--parts", type=lambda text: tuple(text.split(",")), default=PARTS,
-                        help=f"with commas, of {', '.join(PARTS)}")  # fmt: skip
+                        help=f"with commas, of {', '.join(PARTS)} (default) and sizes")  # fmt: skip
+    parser.add_argument("--sizes", type=lambda text: tuple(text.split(",")),
+                        default=("base", "large", "huge"), help="of the part sizes")  # fmt: skip
+    parser.add_argument("--batches", type=lambda text: tuple(map(_positive, text.split(","))),
+                        help="of the part sizes (default: --batch times 1, 2, 4)")  # fmt: skip
+    parser.add_argument("--kernel", choices=tuple(attention.KERNELS), default="xla")
     parser.add_argument("--json", metavar="FILE", help="also write every value of every round")
     parser.add_argument(
         "--no_hugepages", action="store_true", help="do not start again with huge pages for malloc"
@@ -101,7 +107,13 @@ def _writable(file: str) -> None:
 
 def _model(given, remat: str | None = None):
     return benchmark.model_of(
-        given.size, given.image_size, given.patch, given.dtype, given.unroll, remat or given.remat
+        given.size,
+        given.image_size,
+        given.patch,
+        given.dtype,
+        given.unroll,
+        remat or given.remat,
+        given.kernel,
     )
 
 
@@ -219,23 +231,71 @@ def _hugepages(given) -> list[Row]:
 
 
 def _options(given) -> list[str]:
-    kept = ("size", "batch", "patch", "image_size", "dtype", "unroll", "repeats")
+    kept = ("size", "batch", "patch", "image_size", "dtype", "unroll", "kernel", "repeats")
     options = [text for name in kept for text in (f"--{name}", str(getattr(given, name)))]
     return [*options, "--parts", "once", "--no_hugepages"]
 
 
 def _once(given) -> dict:
-    """Returns the peak memory of this process after some steps, and their seconds."""
+    """Returns the peak memory of this process after some steps, their seconds and use."""
     task = benchmark.task_of(pretraining.Pretraining, _model(given), given.batch)
     steps, batch = benchmark.Steps(task, _tx()), benchmark.batch_of(task)
     step, key = steps.step_of(task), jax.random.key(2)
     steps.run(step, batch, key)
-    seconds = [steps.run(step, batch, key) for _ in range(given.repeats)]
-    return {"peak": machine.peak_memory(), "seconds": seconds}
+    seconds, use = [], []
+    for _ in range(given.repeats):
+        seconds.append(steps.run(step, batch, key))
+        use.append(task.flops() / seconds[-1] / machine.rate.__wrapped__())
+    return {"peak": machine.peak_memory(), "seconds": seconds, "mfu": use}
+
+
+def _sizes(given) -> list[Row]:
+    """Returns, for each size and batch in a process of its own, its steps beside matrix products.
+
+    What does not fit is a row without numbers.
+    """
+    lines = []
+    for size in given.sizes:
+        for batch in given.batches or (given.batch, 2 * given.batch, 4 * given.batch):
+            name = f"{size}, {batch} pairs"
+            one = argparse.Namespace(**{**vars(given), "size": size, "batch": batch})
+            try:
+                result = benchmark.child([*_options(one), "--remat", given.remat])
+            except errors.UserError as error:
+                lines.append(row("sizes", f"{name}: {str(error)[-60:]}", "", float("nan")))
+                continue
+            lines += [
+                row("sizes", name, "s", result["seconds"]),
+                row("sizes", name, "pairs/s", [batch / s for s in result["seconds"]]),
+                row("sizes", f"{name}, of matmul", "%", [100 * use for use in result["mfu"]]),
+                row("sizes", f"{name}, peak memory", "GB", result["peak"] / 1e9),
+            ]
+    return lines
+
+
+def _roofline(given) -> list[Row]:
+    """Returns what of a step are matrix products and attention, timed alone; the rest is memory."""
+    task = benchmark.task_of(pretraining.Pretraining, _model(given), given.batch)
+    steps, batch = benchmark.Steps(task, _tx()), benchmark.batch_of(task)
+    step = functools.partial(steps.run, steps.step_of(task), batch, jax.random.key(2))
+    step()
+    rounds = benchmark.turns({"step": step, **roofline.parts(task)}, given.repeats)
+    rest = [
+        s - sum(one)
+        for s, *one in zip(rounds["step"], *map(rounds.get, roofline.NAMES), strict=True)
+    ]
+    rounds["memory-bound rest"] = rest
+    lines = []
+    for name, seconds in rounds.items():
+        share = [100 * one / whole for one, whole in zip(seconds, rounds["step"], strict=True)]
+        lines += [row("roofline", name, "s", seconds), row("roofline", name, "% of step", share)]
+    return lines
 
 
 _MEASURE = {
     "step": _step,
+    "roofline": _roofline,
+    "sizes": _sizes,
     "embed": _embed,
     "loader": _loader,
     "memory": _memory,

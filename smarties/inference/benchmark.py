@@ -72,7 +72,13 @@ class Viewed(pretraining.Pretraining):
 
 
 def model_of(
-    size: str, image_size: int, patch: int, dtype: str, unroll: int, remat: str = "none"
+    size: str,
+    image_size: int,
+    patch: int,
+    dtype: str,
+    unroll: int,
+    remat: str = "none",
+    kernel: str = "xla",
 ) -> dict[str, Any]:
     """Returns the `model` section of a size of `autoencoder.SIZES`, with the published decoder."""
     return dict(
@@ -83,6 +89,7 @@ def model_of(
         dtype=dtype,
         unroll=unroll,
         remat=remat,
+        kernel=kernel,
     )
 
 

@@ -57,3 +57,20 @@ def test_records_read_faster_than_geotiff(tmp_path, monkeypatch, capsys):
 def test_refusals_are_one_line(argv, capsys):
     assert main.main(["bench", "--no_hugepages", *argv]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_sizes_and_roofline_print_shares_of_the_step(capsys, tmp_path):
+    file = tmp_path / "bench.json"
+    options = "--parts roofline,sizes --size tiny --sizes tiny --batches 2,4 --image_size 32"
+    argv = ["bench", "--no_hugepages", *options.split(), "--repeats", "1", "--json", str(file)]
+    assert main.main(argv) == 0
+    found = {row["part"]: {} for row in json.loads(file.read_text())["rows"]}
+    for row in json.loads(file.read_text())["rows"]:
+        found[row["part"]][row["name"], row["unit"]] = row["values"][0]
+    shares = [value for (_, unit), value in found["roofline"].items() if unit == "% of step"]
+    assert len(shares) == 4 and shares[0] == 100
+    assert abs(sum(shares[1:]) - 100) < 1e-6 and min(shares[1:3]) > 0
+    for batch in (2, 4):
+        assert 0 < found["sizes"][f"tiny, {batch} pairs, of matmul", "%"] < 100
+        assert found["sizes"][f"tiny, {batch} pairs, peak memory", "GB"] > 0.1
