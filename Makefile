@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test test-faults lint clean help
+.PHONY: quickstart test test-faults test-slurm lint clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/:.*##/\t/'
@@ -30,6 +30,9 @@ test: $(VENV)/.dev          ## the whole test suite
 
 test-faults: $(VENV)/.dev   ## kill runs of two processes at random moments, many times
 	$(BIN)/python -m pytest -m faults -s tests/faults
+
+test-slurm: $(VENV)/.dev    ## install SLURM and munge (as root), requeue a run, and compare bits
+	$(BIN)/python -m pytest -m slurm -s tests/slurm
 
 lint: $(VENV)/.dev          ## format, lint and types
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright

@@ -53,7 +53,11 @@ def run(tmp_path_factory, run_config, run_params):
             params = jax.tree.map(lambda x, share=float(step == 5): x * share, run_params)
             average = jax.tree.map(lambda x: x * 2, params)
             saved = state.State(
-                step=jnp.asarray(step, jnp.int32), params=params, opt_state={}, ema=average
+                step=jnp.asarray(step, jnp.int32),
+                skipped=jnp.asarray(0, jnp.int32),
+                params=params,
+                opt_state={},
+                ema=average,
             )
             checkpoint.save(manager, step, saved, meta)
     return workdir
