@@ -1,11 +1,13 @@
 """`smarties train`: a configuration file, overrides from the command line, and the loop."""
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
 from absl import flags, logging
+from jax.experimental.compilation_cache import compilation_cache
 
 from smarties import tasks
 from smarties.cli import configuration
@@ -22,12 +24,12 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # libraries tell at length what is reported as one line
     processes.join()
     workdir = Path(arguments.workdir or f"runs/{config.name}")
-    _keep_compiled(workdir / "compiled")
     task = tasks.make(config)
     if arguments.dry_run:
         print(dry_run.describe(task, config))
         return
-    loop.train(task, config, workdir)
+    with _compiled_kept(workdir / "compiled"):
+        loop.train(task, config, workdir)
     if jax.process_index() == 0:
         report.write(workdir)
         print(f"{config.name} is in {workdir}")
@@ -53,7 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _keep_compiled(directory: Path) -> None:
+@contextlib.contextmanager
+def _compiled_kept(directory: Path) -> Iterator[None]:
     """Has XLA keep what it compiles, unless told where to, so that a resumed run starts sooner."""
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(directory))
+    if jax.config.jax_compilation_cache_dir is not None:
+        yield
+        return
+    compilation_cache.set_cache_dir(str(directory.absolute()))
+    try:
+        yield
+    finally:
+        jax.config.update("jax_compilation_cache_dir", None)
+        compilation_cache.reset_cache()

@@ -62,7 +62,7 @@ def test_refusals_are_one_line(argv, capsys):
 @pytest.mark.slow
 def test_sizes_and_roofline_print_shares_of_the_step(capsys, tmp_path):
     file = tmp_path / "bench.json"
-    options = "--parts roofline,sizes --size tiny --sizes tiny --batches 2,4 --image_size 32"
+    options = "--parts roofline,sizes --size tiny --sizes tiny --batches 2,4 --image_size 32 --unroll 1"
     argv = ["bench", "--no_hugepages", *options.split(), "--repeats", "1", "--json", str(file)]
     assert main.main(argv) == 0
     found = {row["part"]: {} for row in json.loads(file.read_text())["rows"]}
