@@ -6,17 +6,11 @@ Hardware  one GPU with 24 GB or more; raise accumulate if it does not fit.
 Expect    not run here.
 """
 
-import importlib.util
-from pathlib import Path
+import smarties_vit_b
 
 
 def get_config():
-    spec = importlib.util.spec_from_file_location(
-        "base", Path(__file__).with_name("smarties_vit_b.py")
-    )
-    base = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(base)
-    config = base.get_config("base")
+    config = smarties_vit_b.get_config("base")
     config.name = "smarties_vit_b_one_gpu"
     config.model.remat = "block"
     config.optimizer.accumulate = 16

@@ -6,16 +6,10 @@ Hardware  8 accelerators with 80 GB; about 19.2 EFLOP.
 Expect    not run here.
 """
 
-import importlib.util
-from pathlib import Path
+import smarties_vit_b
 
 
 def get_config():
-    spec = importlib.util.spec_from_file_location(
-        "base", Path(__file__).with_name("smarties_vit_b.py")
-    )
-    base = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(base)
-    config = base.get_config("large")
+    config = smarties_vit_b.get_config("large")
     config.mesh.fsdp = 2
     return config

@@ -21,7 +21,7 @@ def load(
     path: str | Path,
     *,
     step: int | None = None,
-    average: bool = False,
+    average: bool | None = None,
     heads: int | None = None,
     decoder_heads: int | None = None,
     rule: str | None = None,
@@ -33,7 +33,8 @@ def load(
     Args:
       path: what to load. Files in released names without our metadata tell their sizes by shapes.
       step: of a run, which checkpoint; the last by default.
-      average: of a run, the moving average of the parameters in their place.
+      average: of a run, whether the moving average of the parameters is taken in their place; by
+        default where the run kept one, as its evaluation does.
       heads, decoder_heads, rule: what a file without metadata cannot tell, see `weights.read`;
         `rule` may also replace the mixing rule a model was trained with.
       dtype: of the computation in place of the trained one, e.g. "bfloat16".
@@ -49,7 +50,7 @@ def load(
         if heads or decoder_heads:
             raise UserError(f"{path} is a run, which knows its sizes: leave heads out")
         params, config = _from_run(path, step, average)
-    elif step is not None or average:
+    elif step is not None or average is not None:
         raise UserError(f"{path} is no run directory: only runs have steps and averages to choose")
     else:
         params, config = weights.read(path, heads, decoder_heads)
@@ -59,7 +60,7 @@ def load(
     return model.Model(config=config, params=jax.tree.map(jax.numpy.asarray, params))
 
 
-def _from_run(path: Path, step: int | None, average: bool) -> tuple[Tree, dict[str, Any]]:
+def _from_run(path: Path, step: int | None, average: bool | None) -> tuple[Tree, dict[str, Any]]:
     try:
         trained = json.loads((path / "config.json").read_text())
         recipe = pretraining.Recipe(**trained["task"])
@@ -80,14 +81,17 @@ def _from_run(path: Path, step: int | None, average: bool) -> tuple[Tree, dict[s
     if not known:
         raise UserError(f"{path} has no checkpoint yet: train on, or give another run")
     step = max(known) if step is None else step
-    if average and not trained["optimizer"]["ema"]:
+    kept = bool(trained["optimizer"]["ema"])
+    average = kept if average is None else average
+    if average and not kept:
         raise UserError(f"{path} kept no moving average: it was trained with optimizer.ema = 0")
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), weights.shapes(config)
     )
     params, meta = checkpoint.restore_params(folder, shapes, step, average)
-    return params, {**config, "sensors": meta.get("sensors", {}), "step": step}
+    sensors = meta.get("sensors", {})
+    return params, {**config, "sensors": sensors, "step": step, "average": average}
 
 
 def _from_hub(name: str, download: bool) -> Path:

@@ -1,6 +1,5 @@
 """Every configuration builds: parameters by shape alone."""
 
-import importlib.util
 from pathlib import Path
 
 import jax
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from smarties import tasks
+from smarties.cli import configuration
 from smarties.data import sources
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
@@ -42,11 +42,8 @@ class Pairs:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_builds(path, monkeypatch):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     monkeypatch.setattr(sources, "source", lambda kind, **arguments: Pairs(**arguments))
-    task = tasks.make(module.get_config())
+    task = tasks.make(configuration.load(str(path)))
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     assert set(shapes) == {"encoder", "decoder", "heads"}
     assert task.flops() > 0 and task.batch_spec() and task.data_identity()

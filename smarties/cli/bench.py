@@ -23,7 +23,7 @@ from smarties.tasks import pretraining
 from smarties.training import optimizer, settings
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
-PARTS = ("step", "roofline", "embed", "loader", "memory", "hugepages")
+PARTS = ("step", "roofline", "embed", "loader", "planet", "memory", "hugepages")
 ASKED = ("sizes",)  # long: only when named
 
 
@@ -203,6 +203,11 @@ def _loader(given) -> list[Row]:
     return [*lines, row("loader", "ArrayRecord / GeoTIFF", "x", [a / g for a, g in pairs])]
 
 
+def _planet(given) -> list[Row]:
+    rounds = benchmark.turns({"planet": loading.simulator()}, given.repeats)
+    return [row("planet", "S2 with S1, 64 px", "pairs/s/core", rounds["planet"])]
+
+
 def _memory(given) -> list[Row]:
     lines = []
     for remat in ("none", "dots", "block"):
@@ -298,6 +303,7 @@ _MEASURE = {
     "sizes": _sizes,
     "embed": _embed,
     "loader": _loader,
+    "planet": _planet,
     "memory": _memory,
     "hugepages": _hugepages,
 }

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +46,8 @@ def _run(path: Path, arg: str | None) -> ConfigDict:
     if spec is None or spec.loader is None:
         raise errors.UserError(f"configuration file {path}: the name must end in .py")
     module = importlib.util.module_from_spec(spec)
-    # The file is the user's program: whatever it raises is theirs to mend.
+    # The file is the user's program: it may import its neighbours, and what it raises is theirs.
+    sys.path.insert(0, str(path.parent.absolute()))
     try:
         spec.loader.exec_module(module)
         if not hasattr(module, "get_config"):
@@ -57,6 +59,8 @@ def _run(path: Path, arg: str | None) -> ConfigDict:
         raise errors.UserError(
             f"configuration file {_where(path, error)} raised {type(error).__name__}: {error}"
         ) from error
+    finally:
+        sys.path.remove(str(path.parent.absolute()))
     if not isinstance(made, ConfigDict):
         raise errors.UserError(
             f"get_config of {path} returned {type(made).__name__}: must be a ConfigDict"

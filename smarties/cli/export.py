@@ -18,7 +18,7 @@ def main(argv: Sequence[str]) -> None:
     output = Path(arguments.output)
     weights.write(output, params, config)
     size = output.stat().st_size / 1e6
-    kind = "moving average" if arguments.ema else "parameters"
+    kind = "moving average" if config["average"] else "parameters"
     part = " of the encoder" if arguments.encoder_only else ""
     print(f"{output}: {kind}{part} after step {config['step']}, {size:.1f} MB")
 
@@ -30,7 +30,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_argument("--output", required=True, metavar="FILE.safetensors")
     parser.add_argument("--step", type=int, help="checkpoint to take (default: the last)")
-    parser.add_argument("--ema", action="store_true", help="the moving average of the parameters")
+    parser.add_argument(
+        "--ema",
+        action=argparse.BooleanOptionalAction,
+        help="the moving average of the parameters (default: where the run kept one)",
+    )
     parser.add_argument(
         "--encoder_only", action="store_true", help="leave decoder and reconstruction heads out"
     )

@@ -1,7 +1,9 @@
 """A folder of co-registered GeoTIFF pairs as a source of tiles."""
 
 import hashlib
+import itertools
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -82,7 +84,7 @@ class Folder(sources.Source):
         chosen = scenes.split(joined, split, test_share, test_scenes, seed)
         self.scenes = tuple(self._open(key, files) for key, files in sorted(chosen.items()))
         self.report["scenes"] = len(self.scenes)
-        self._tiles = self._list()
+        self._tiles, self._content = self._list()
         self.report["tiles"] = len(self._tiles)
         if not self._tiles:
             raise errors.UserError(
@@ -119,15 +121,9 @@ class Folder(sources.Source):
         return self.scenes[number].geo(row, column)
 
     def identity(self) -> dict[str, Any]:
-        """Returns the tiling and a digest of the scenes' keys, files and sizes."""
-        digest = hashlib.sha256()
-        for scene in self.scenes:
-            for image in scene.images:
-                sizes = [
-                    (Path(f).relative_to(self.root).as_posix(), Path(f).stat().st_size)
-                    for f in image.files
-                ]
-                digest.update(repr((scene.key, sizes, image.shapes)).encode())
+        """Returns the tiling and a digest of the scenes' keys, the tiles and their pixels."""
+        digest = hashlib.sha256(self._content)
+        digest.update(repr([(scene.key, scene.shape) for scene in self.scenes]).encode())
         digest.update(repr(self._tiles).encode())
         return {
             "kind": "folder",
@@ -158,22 +154,23 @@ class Folder(sources.Source):
             )
         return scene
 
-    def _list(self) -> tuple[tuple[int, int, int], ...]:
-        """Returns (scene, row, column) of every tile with something valid from each sensor."""
-        tiles = []
+    def _list(self) -> tuple[tuple[tuple[int, int, int], ...], bytes]:
+        """Returns (scene, row, column) of tiles with something valid from each sensor, a digest."""
+        tiles, content = [], hashlib.sha256()
         for number, scene in enumerate(self.scenes):
             unchecked = set(self.sensors)
             rows, columns = (range(0, n - self.tile + 1, self.stride) for n in scene.shape)
             covered = (rows[-1] + self.tile) * (columns[-1] + self.tile)
             self.report["margin_pixels"] += math.prod(scene.shape) - covered
-            for row in rows:
-                for column in columns:
-                    _, valid = self._read(scene, row, column, unchecked)
-                    if all(mask.any() for mask in valid.values()):
-                        tiles.append((number, row, column))
-                    else:
-                        self.report["all_invalid"] += 1
-        return tuple(tiles)
+            for row, column in itertools.product(rows, columns):
+                images, valid = self._read(scene, row, column, unchecked)
+                if not all(mask.any() for mask in valid.values()):
+                    self.report["all_invalid"] += 1
+                    continue
+                tiles.append((number, row, column))
+                for array in (*images.values(), *valid.values()):
+                    content.update(zlib.crc32(array).to_bytes(4))
+        return tuple(tiles), content.digest()
 
     def _read(self, scene: scenes.Scene, row: int, column: int, unchecked: set[str] | None = None):
         """Returns images and valid masks by sensor; checks the units of the `unchecked` sensors."""

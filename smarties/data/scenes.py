@@ -14,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from smarties import errors
 from smarties.data import geotiff
 from smarties.spectrum import bands
@@ -31,7 +33,7 @@ class Scene:
     Attributes:
       key: the texts of the wildcards.
       images: one per sensor.
-      shape: (rows, columns) of the common grid after the centre crop.
+      shape: (rows, columns) of the common grid, cropped to what all share.
       coarser: how many pixels of the grid one pixel of each sensor spans.
       offsets: (row, column) where the common ground starts in each sensor's own pixels.
       finest: position of the sensor whose grid it is.
@@ -62,7 +64,9 @@ class Scene:
 
 
 def align(key: Key, images: Sequence[geotiff.Image]) -> Scene:
-    """Returns the scene of images that cover one ground: all cropped to its common centre.
+    """Returns the scene of images that cover one ground, all cropped to what they share.
+
+    Where they lie is told by their transforms, or without CRS taken to be about one centre.
 
     Raises:
       UserError: sizes that differ by more than `MOST_CROPPED` pixels, another CRS, pixel size or
@@ -70,37 +74,52 @@ def align(key: Key, images: Sequence[geotiff.Image]) -> Scene:
     """
     finest = max(range(len(images)), key=lambda i: images[i].shape)
     best = images[finest]
-    coarser = []
-    for image in images:
-        k = max(1, round(best.shape[0] / image.shape[0]))
-        coarser.append(k)
-        apart = [abs(f - k * c) for f, c in zip(best.shape, image.shape, strict=True)]
-        pair = f"{image.where} and {best.where}"
-        if max(apart) > MOST_CROPPED * k:
-            sizes = " and ".join(f"{i.shape[0]}x{i.shape[1]}" for i in (image, best))
-            raise errors.UserError(
-                f"{pair}: {sizes} pixels are no grids of one ground: cut them to the same bounds"
-            )
-        if not (image.crs and best.crs):
-            continue
-        if image.crs != best.crs:
-            raise errors.UserError(
-                f"{pair}: {image.crs} and {best.crs}: co-registered images share one CRS"
-            )
-        if abs(image.transform[0] / (k * best.transform[0]) - 1) > 0.05 or (
-            _overlap(image.bounds, best.bounds) < LEAST_OVERLAP
-        ):
-            raise errors.UserError(f"{pair}: they do not cover the same ground: co-register them")
+    coarser = tuple(max(1, round(best.shape[0] / image.shape[0])) for image in images)
+    for image, k in zip(images, coarser, strict=True):
+        _check_ground(image, best, k)
+    spans = np.array(coarser)[:, None]
+    origins = np.round([_origin(image, best, k) for image, k in zip(images, coarser, strict=True)])
+    offsets = np.ceil((origins.max(0) - origins) / spans).astype(int)
     step = math.lcm(*coarser)
-    rows, columns = (
-        min(k * image.shape[axis] for k, image in zip(coarser, images, strict=True)) // step * step
-        for axis in (0, 1)
+    left = ((np.array([image.shape for image in images]) - offsets) * spans).min(0)
+    return Scene(
+        key=key,
+        images=tuple(images),
+        shape=(int(left[0]) // step * step, int(left[1]) // step * step),
+        coarser=coarser,
+        offsets=tuple((int(row), int(column)) for row, column in offsets),
+        finest=finest,
     )
-    offsets = tuple(
-        ((image.shape[0] - rows // k) // 2, (image.shape[1] - columns // k) // 2)
-        for k, image in zip(coarser, images, strict=True)
-    )
-    return Scene(key, tuple(images), (rows, columns), tuple(coarser), offsets, finest)
+
+
+def _check_ground(image: geotiff.Image, best: geotiff.Image, k: int) -> None:
+    """Raises `UserError` unless an image with pixels `k` times those of `best` shares its ground."""
+    apart = [abs(f - k * c) for f, c in zip(best.shape, image.shape, strict=True)]
+    pair = f"{image.where} and {best.where}"
+    if max(apart) > MOST_CROPPED * k:
+        sizes = " and ".join(f"{i.shape[0]}x{i.shape[1]}" for i in (image, best))
+        raise errors.UserError(
+            f"{pair}: {sizes} pixels are no grids of one ground: cut them to the same bounds"
+        )
+    if not (image.crs and best.crs):
+        return
+    if image.crs != best.crs:
+        raise errors.UserError(
+            f"{pair}: {image.crs} and {best.crs}: co-registered images share one CRS"
+        )
+    if abs(image.transform[0] / (k * best.transform[0]) - 1) > 0.05 or (
+        _overlap(image.bounds, best.bounds) < LEAST_OVERLAP
+    ):
+        raise errors.UserError(f"{pair}: they do not cover the same ground: co-register them")
+
+
+def _origin(image: geotiff.Image, best: geotiff.Image, k: int) -> tuple[float, float]:
+    """Returns (row, column) of an image's first pixel on the grid of `best`."""
+    if not (image.crs and best.crs):
+        rows, columns = ((b - k * n) / 2 for b, n in zip(best.shape, image.shape, strict=True))
+        return rows, columns
+    a, _, c, _, e, f = best.transform[:6]
+    return (image.transform[5] - f) / e, (image.transform[2] - c) / a
 
 
 def _overlap(one: Sequence[float], other: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""How fast pairs are read: from GeoTIFF, and from records of the same tiles."""
+"""How fast pairs are read from GeoTIFF and from records of the same tiles, and are simulated."""
 
 import itertools
 import time
@@ -9,6 +9,7 @@ import numpy as np
 
 from smarties import errors
 from smarties.data import folder, pipeline, records, sources
+from smarties.data.planet import source as planet
 from smarties.spectrum import registry
 
 FIRST, SECOND = "sentinel2-l2a", "sentinel1-grd"
@@ -30,6 +31,11 @@ def loaders(root: Path, temporary: Path) -> dict[str, Callable[[], float]]:
         "ArrayRecord": (records.Records(temporary / "records"), 40),
     }
     return {name: _reader(source, batches) for name, (source, batches) in sources_.items()}
+
+
+def simulator() -> Callable[[], float]:
+    """Returns () -> pairs of 64 pixels of the simulated planet per processor second."""
+    return _reader(planet.Planet(sensors=(FIRST, SECOND), count=1024, size=64), 8)
 
 
 def _reader(source: sources.Source, batches: int) -> Callable[[], float]:

@@ -190,6 +190,28 @@ def test_grids_that_differ_by_two_pixels_meet_in_the_centre(pairs):
     np.testing.assert_array_equal(example["images"][S2], written["S2", "p"])
 
 
+def test_grids_that_are_shifted_meet_where_both_see(pairs):
+    root, written = pairs
+    shifted = radar(np.random.default_rng(1), 64)
+    # Its first pixel is that of row 3 and column -2 of the other grid.
+    save(root / "S1" / "p.tif", shifted, corner=(499_980.0, 4_999_970.0))
+    source = folder.Folder(root, PATTERNS, tile=61, stride=64)
+    assert source.name(0) == "p@0,0" and source.scenes[0].shape == (61, 62)
+    np.testing.assert_array_equal(source[0]["images"][S1], shifted[:61, 2:63])
+    np.testing.assert_array_equal(source[0]["images"][S2], written["S2", "p"][3:64, :61])
+    assert source.geo(0)[1] == (10, 0, 500_000, 0, -10, 4_999_970)
+
+
+def test_an_edit_in_place_is_other_data(pairs):
+    root, written = pairs
+    before = folder.Folder(root, PATTERNS, tile=64).identity()
+    assert folder.Folder(root, PATTERNS, tile=64).identity() == before
+    pixels = written["S2", "p"].copy()
+    pixels[5, 5, 5] += 1
+    save(root / "S2" / "p.tif", pixels)
+    assert folder.Folder(root, PATTERNS, tile=64).identity() != before
+
+
 def test_files_without_georeference_are_read_quietly(pairs):
     root, _ = pairs
     rng = np.random.default_rng(1)
