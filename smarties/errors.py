@@ -8,6 +8,10 @@ class UserError(Exception):
     """What is wrong, where, and what would be right: the command prints one line and exits 2."""
 
 
+class Unreadable(UserError):
+    """An example that cannot be read; a run may go on without some of them."""
+
+
 REQUEUE = 75  # exit code: "give the same command again" (EX_TEMPFAIL of sysexits.h)
 
 

@@ -99,7 +99,7 @@ def read(
       resampling: of files coarser than the grid, one of `RESAMPLING`.
 
     Raises:
-      UserError: a truncated or unreadable file.
+      Unreadable: a truncated or unreadable file.
     """
     from rasterio import enums, windows
 
@@ -175,7 +175,7 @@ def _crs(data: Any) -> str:
 
 @contextlib.contextmanager
 def _open(file: str, crs: str | None = None) -> Iterator[Any]:
-    """Yields the dataset; what GDAL cannot do with it becomes a `UserError` that names the file.
+    """Yields the dataset; what GDAL cannot do with it becomes an `Unreadable` that names the file.
 
     `crs` is None while it is not known. Files known to be georeferenced are opened without touching
     the warning filters, which belong to all threads.
@@ -197,6 +197,6 @@ def _open(file: str, crs: str | None = None) -> Iterator[Any]:
             yield data
     except (failures.RasterioError, OSError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise errors.UserError(
+        raise errors.Unreadable(
             f"{file}: missing, truncated or no image ({reason}): get the file again"
         ) from error

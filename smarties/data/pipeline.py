@@ -7,7 +7,7 @@ changes what a step sees.
 
 import dataclasses
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grain
@@ -81,12 +81,13 @@ class _Load(grain.transforms.Map):
     """
 
     stream: Stream
+    patient: bool
 
     def map(self, element):
         batch: dict[str, Any] = {}
-        ids = []
+        ids, unreadable = [], []
         for k, index in enumerate(element):
-            pair = self.stream[int(index)]
+            pair = self._pair(int(index), unreadable)
             ids.append(pair["id"])
             for side in ("first", "second"):
                 for name, array in pair[side].items():
@@ -94,7 +95,18 @@ class _Load(grain.transforms.Map):
                         empty = np.empty((len(element), *array.shape), array.dtype)
                         batch.setdefault(side, {})[name] = empty
                     batch[side][name][k] = array
-        return batch | {"id": np.array(ids)}
+        return batch | {"id": np.array(ids), "unreadable": np.array(unreadable, np.str_)}
+
+    def _pair(self, index: int, unreadable: list[str]) -> dict[str, Any]:
+        """Returns a pair, or the next one that can be read; says what could not."""
+        for other in range(len(self.stream)):
+            try:
+                return self.stream[(index + other) % len(self.stream)]
+            except errors.Unreadable as error:
+                if not self.patient:
+                    raise
+                unreadable.append(str(error))
+        raise errors.UserError(f"no example of a stream can be read: {unreadable[-1]}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,12 +130,14 @@ def pair_batches(
     workers: int = 0,
     threads: int = 4,
     prefetch: int = 8,
-) -> grain.IterDataset:
-    """Returns one process's batches {stream: {"first": {"image", "valid"}, "second": {...}, "id"}}.
+    unreadable_share: float = 0.0,
+) -> Iterator[Tree]:
+    """Yields one process's batches {stream: {"first": {"image", "valid"}, "second": {...}, "id"}}.
 
     Images are [b, H, W, C] in native dtype, valid masks [b, H, W], ids [b] strings, with b =
     examples_per_batch / world. There is no end to them. The union over the ranks is the batch of a
-    single process, in another order.
+    single process, in another order. A stream's "unreadable" [u] says, in one line each, in place
+    of which examples the next readable ones were taken.
 
     Args:
       streams: by name.
@@ -134,9 +148,11 @@ def pair_batches(
       workers: processes that read; 0 reads in this one.
       threads: that read, in each process.
       prefetch: batches made ahead, in each process.
+      unreadable_share: how many examples, of those read so far or of one epoch, whichever is more,
+        may be unreadable. 0 raises the error of the first.
 
     Raises:
-      UserError: no streams, or a share that `world` does not divide.
+      UserError: no streams, a share that `world` does not divide, or more unreadable examples.
     """
     if not streams:
         raise errors.UserError("no streams: a batch needs one or more pair streams")
@@ -146,11 +162,28 @@ def pair_batches(
         part = grain.MapDataset.range(len(stream)).seed(zlib.crc32(f"{seed}/{name}".encode()))
         part = (part.shuffle() if shuffle else part).repeat()[rank::world]
         part = part.batch(stream.examples_per_batch // world, drop_remainder=True)
-        parts.append(part[start_step:].map(_Load(stream)))
+        parts.append(part[start_step:].map(_Load(stream, unreadable_share > 0)))
     # A slice of an endless dataset has a length that depends on the slice; a zip wants one length.
     length = min(map(len, parts))
     batches = grain.experimental.ZipMapDataset([part[:length] for part in parts])
-    return _iterate(batches.map(_Name(tuple(sorted(streams)))), workers, threads, prefetch)
+    named = _iterate(batches.map(_Name(tuple(sorted(streams)))), workers, threads, prefetch)
+    epoch = sum(len(stream) for stream in streams.values()) // world
+    return _bounded(named, unreadable_share, epoch)
+
+
+def _bounded(batches: Iterable[Tree], share: float, epoch: int) -> Iterator[Tree]:
+    """Yields the batches while no more than a share of what was read was unreadable."""
+    read = lost = 0
+    for batch in batches:
+        for part in batch.values():
+            read += len(part["id"])
+            lost += len(part["unreadable"])
+            if lost > share * max(read, epoch):
+                raise errors.UserError(
+                    f"{lost} of {read} examples could not be read, more than "
+                    f"data.unreadable_share {share} allows: {part['unreadable'][-1]}"
+                )
+        yield batch
 
 
 def batch_spec(streams: Mapping[str, Stream]) -> Tree:

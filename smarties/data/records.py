@@ -96,7 +96,7 @@ class Records(sources.Source):
         """Returns example `index`; its arrays are read-only views of one buffer.
 
         Raises:
-          UserError: the record is corrupt.
+          Unreadable: the record is corrupt.
         """
         if not 0 <= index < len(self):
             raise IndexError(index)
@@ -119,12 +119,12 @@ class Records(sources.Source):
         """Returns a digest of all records; not where they lie."""
         return {"kind": "records", "count": len(self), "digest": self.index["digest"]}
 
-    def _corrupt(self, index: int) -> errors.UserError:
+    def _corrupt(self, index: int) -> errors.Unreadable:
         first = 0
         for shard in self._shards:
             if index < first + shard["count"]:
                 file, record = self.directory / shard["file"], index - first
-                return errors.UserError(f"{file}: record {record} is corrupt: copy the file again")
+                return errors.Unreadable(f"{file}: record {record} is corrupt: copy the file again")
             first += shard["count"]
         raise IndexError(index)
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from smarties import errors, machine
-from smarties.training import clock, norms, plan, rundir, settings, storage, writer
+from smarties.training import clock, norms, plan, rundir, settings, storage, trees, writer
 from smarties.training import task as tasks
 from smarties.typing import Tree
 
@@ -47,6 +47,7 @@ class Log:
         flops = task.flops() if hasattr(task, "flops") else 0.0  # type: ignore
         self._share = flops / (planned.mesh.size * machine.rate()) if flops else 0.0
         self._pending: Pending | None = None
+        self._unreadable = 0
         self._reported = start
 
     def __enter__(self) -> "Log":
@@ -66,6 +67,7 @@ class Log:
             return
         pending, self._pending = self._pending, None
         metrics = jax.device_get(pending.metrics)
+        self._lost(pending)
         by_block = metrics.pop("norms", {})
         numbers = {name: float(value) for name, value in metrics.items()}
         if not numbers.pop("finite"):
@@ -81,6 +83,14 @@ class Log:
                 for name, value in norms.named(groups)
             }
             self._write(step, named)
+
+    def _lost(self, pending: Pending) -> None:
+        """Names what the batch of a step went without; every process speaks of its own share."""
+        for path, leaf in trees.leaves(pending.host).items():
+            if path.split("/")[-1] == "unreadable":
+                for text in leaf:
+                    self._unreadable += 1
+                    print(f"warning: step {pending.step} goes without: {text}", file=sys.stderr)
 
     def _skipped(self, pending: Pending, numbers: dict[str, float]) -> None:
         what = (
@@ -107,6 +117,7 @@ class Log:
         self._write(step, {f"train/{name}": value for name, value in sorted(numbers.items())})
         readings = {f"time/{name}": value for name, value in seconds.items()}
         readings[f"{self._unit}_per_second"] = speed
+        readings["unreadable"] = self._unreadable
         readings["memory_gb"] = machine.peak_memory() / 1e9
         if self._share:
             readings["mfu"] = self._share * steps / working

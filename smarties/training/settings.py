@@ -66,6 +66,7 @@ FREE = (
     "data.workers",
     "data.threads",
     "data.prefetch",
+    "data.unreadable_share",
 )
 
 

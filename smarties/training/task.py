@@ -37,8 +37,9 @@ class Task(Protocol):
     def batches(self, split: str, rank: int, world: int, start_step: int) -> Iterable[Tree]:
         """Returns this process's share of each global batch, from `start_step` on, as NumPy arrays.
 
-        A batch may hold more than `batch_spec` names (strings that identify examples, named
-        "id"): only what it names goes to the device.
+        A batch may hold more than `batch_spec` names: only what it names goes to the device.
+        Strings named "id" identify examples; those named "unreadable" say, in one line each, what
+        could not be read, and are reported and counted.
         """
         ...
 

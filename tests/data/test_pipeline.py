@@ -84,7 +84,7 @@ def test_batches_hold_pairs_of_one_place_in_native_dtype():
     batch = next(iter(pipeline.pair_batches(streams(), seed=0)))
     spec = pipeline.batch_spec(streams())
     for name in ("x", "y"):
-        assert set(batch[name]) == {"first", "second", "id"}
+        assert set(batch[name]) == {"first", "second", "id", "unreadable"}
         assert set(spec[name]) == {"first", "second"}
         for side in ("first", "second"):
             for part in ("image", "valid"):
@@ -149,11 +149,50 @@ def test_sequential_reads_each_example_once_and_fills_the_last_batch():
     assert chosen[0][0]["time"].tolist() == [5, 1, 1, 1]
 
 
-def test_an_error_of_a_source_arrives_as_it_is():
-    class Broken(Numbers):
-        def __getitem__(self, i):
-            raise errors.UserError(f"record {i} is bad")
+class Spoiled(Numbers):
+    """Numbers of which some cannot be read."""
 
-    stream = pipeline.Stream(source=Broken(3), first="a", second="b", examples_per_batch=2)
-    with pytest.raises(errors.UserError, match="is bad"):
-        next(iter(pipeline.pair_batches({"x": stream}, seed=0)))
+    def __init__(self, count, bad):
+        super().__init__(count)
+        self.bad = bad
+
+    def __getitem__(self, i):
+        if i in self.bad:
+            raise errors.Unreadable(f"record {i} is corrupt")
+        return super().__getitem__(i)
+
+
+def spoiled(bad, steps=5, **options):
+    """Returns the ids and the complaints of batches of two of ten numbers."""
+    stream = pipeline.Stream(source=Spoiled(10, bad), first="a", second="b", examples_per_batch=2)
+    batches = pipeline.pair_batches({"x": stream}, seed=0, **options)
+    taken = [batch["x"] for batch in itertools.islice(iter(batches), steps)]
+    assert all((b["first"]["image"][:, 0, 0, 0] == b["id"].astype(int)).all() for b in taken)
+    return [tuple([*b["id"]] for b in taken), [str(x) for b in taken for x in b["unreadable"]]]
+
+
+def test_an_unreadable_example_ends_a_run_that_allows_none():
+    with pytest.raises(errors.UserError, match="record 3 is corrupt"):
+        spoiled((3,))
+
+
+def test_unreadable_examples_are_named_and_the_next_one_is_taken():
+    whole, complaints = spoiled(())
+    assert not complaints
+    ids, complaints = spoiled((3, 4), unreadable_share=0.3)
+    other = {"3": "5", "4": "5"}
+    assert ids == tuple([other.get(i, i) for i in batch] for batch in whole)
+    assert sorted(complaints) == [f"record {i} is corrupt" for i in (3, 4, 4)]
+
+
+@pytest.mark.slow
+def test_workers_name_the_same_unreadable_examples():
+    assert spoiled((3,), unreadable_share=0.3, workers=2) == spoiled((3,), unreadable_share=0.3)
+
+
+def test_too_many_unreadable_examples_end_the_run():
+    with pytest.raises(errors.UserError, match=r"2 of \d+ .*unreadable_share 0.1 allows: record"):
+        spoiled((3, 8), unreadable_share=0.1)
+    spoiled((3,), steps=20, unreadable_share=0.1)  # one in ten, in every epoch
+    with pytest.raises(errors.UserError, match="no example of a stream can be read"):
+        spoiled(range(10), unreadable_share=1)

@@ -188,3 +188,25 @@ def test_norms_are_logged_by_block(tmp_path):
     loop.train(toy.Perceptron(), toy.config(log__norms_every=4), tmp_path)
     for kind in ("gradient", "update", "parameter"):
         assert list(_values(tmp_path, f"norms/{kind}/blocks/1")) == [4, 8, 12]
+
+
+class Lossy(toy.Linear):
+    """The linear task that says of two batches what they go without."""
+
+    def batches(self, *where):
+        for step, batch in enumerate(super().batches(*where)):
+            batch["few"]["unreadable"] = np.array(
+                ["part-3: record 7 is corrupt"] * (step in (1, 4))
+            )
+            yield batch
+
+
+def test_what_cannot_be_read_is_named_and_counted(tmp_path, capsys):
+    loop.train(Lossy(), toy.config(log__every=3), tmp_path)
+    told = [line for line in capsys.readouterr().err.splitlines() if "part-3" in line]
+    assert told == [
+        f"warning: step {step} goes without: part-3: record 7 is corrupt" for step in (2, 5)
+    ]
+    lines = [json.loads(line) for line in (tmp_path / "clock.jsonl").read_text().splitlines()]
+    counts = {line["step"]: line["value"] for line in lines if line["name"] == "unreadable"}
+    assert counts == {3: 1, 6: 2, 9: 2, 12: 2}
