@@ -6,6 +6,7 @@ changes what a step sees.
 """
 
 import dataclasses
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -148,8 +149,8 @@ def pair_batches(
       workers: processes that read; 0 reads in this one.
       threads: that read, in each process.
       prefetch: batches made ahead, in each process.
-      unreadable_share: how many examples, of those read so far or of one epoch, whichever is more,
-        may be unreadable. 0 raises the error of the first.
+      unreadable_share: of the examples of the epochs begun, how many may be unreadable. 0 raises
+        the error of the first.
 
     Raises:
       UserError: no streams, a share that `world` does not divide, or more unreadable examples.
@@ -167,7 +168,7 @@ def pair_batches(
     length = min(map(len, parts))
     batches = grain.experimental.ZipMapDataset([part[:length] for part in parts])
     named = _iterate(batches.map(_Name(tuple(sorted(streams)))), workers, threads, prefetch)
-    epoch = sum(len(stream) for stream in streams.values()) // world
+    epoch = max(1, sum(map(len, streams.values())) // world)
     return _bounded(named, unreadable_share, epoch)
 
 
@@ -178,7 +179,7 @@ def _bounded(batches: Iterable[Tree], share: float, epoch: int) -> Iterator[Tree
         for part in batch.values():
             read += len(part["id"])
             lost += len(part["unreadable"])
-            if lost > share * max(read, epoch):
+            if lost > share * math.ceil(read / epoch) * epoch:
                 raise errors.UserError(
                     f"{lost} of {read} examples could not be read, more than "
                     f"data.unreadable_share {share} allows: {part['unreadable'][-1]}"

@@ -93,7 +93,7 @@ def align(key: Key, images: Sequence[geotiff.Image]) -> Scene:
 
 
 def _check_ground(image: geotiff.Image, best: geotiff.Image, k: int) -> None:
-    """Raises `UserError` unless an image, its pixels `k` times those of `best`, shares its ground."""
+    """Raises `UserError` unless an image, of pixels `k` times those of `best`, has its ground."""
     apart = [abs(f - k * c) for f, c in zip(best.shape, image.shape, strict=True)]
     pair = f"{image.where} and {best.where}"
     if max(apart) > MOST_CROPPED * k:
