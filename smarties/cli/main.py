@@ -13,6 +13,7 @@ from smarties import errors
 # A command's module has main(argv). It is imported when asked for, so that help is quick.
 COMMANDS = {
     "train": "pretrain or adapt a model by a configuration",
+    "plan": "say what a run would need and take on many devices",
     "info": "say what a checkpoint or a weights file holds",
     "sensors": "list, print and draw sensors",
     "data": "prepare and inspect data",

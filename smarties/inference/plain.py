@@ -26,8 +26,8 @@ class Plain(pretraining.Pretraining):
         """Returns what `Pretraining.loss` does."""
         window_key, draw_key = jax.random.split(key)
         patches, valid = self.view(batch, window_key)
-        recipe, total = self.recipe, sum(len(one) for one, _ in patches)
-        draw = mixup.draw(draw_key, total, self.tokens, recipe.mix_ratio, recipe.mask_ratio)
+        recipe, draws = self.recipe, self.draws(draw_key, patches)
+        draw = jax.tree.map(lambda *parts: jnp.concatenate(parts), *draws)
         streams = mixup.mix(*self._project(params, patches), draw.first, recipe.mixup)
         targets = self._mix_pixels(self._targets(patches, valid), draw.first)
         masks = self._mix_pixels(
@@ -44,9 +44,7 @@ class Plain(pretraining.Pretraining):
                 reconstruction.token_error(pixels, targets[number], masks[number]) * masked
             ).sum(1)
             weight += ((masks[number].sum((-2, -1)) > 0) * masked).sum(1)
-        seen = jnp.concatenate([one.max((1, 2, 3)) + two.max((1, 2, 3)) > 0 for one, two in valid])
-        mean = jnp.sum(error / (weight + 1e-6)) / jnp.maximum(seen.sum(), 1)
-        return mean, {"empty_share": 1 - seen.mean()}
+        return pretraining.mean_over_seen([error / (weight + 1e-6)], valid)
 
     def _project(self, params: Tree, patches: pretraining.Patches) -> tuple[jax.Array, jax.Array]:
         """Returns tokens [B, N, D] of the two sensors: each band by its own gathered projection."""

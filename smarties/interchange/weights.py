@@ -70,7 +70,7 @@ def shapes(config: Mapping[str, Any]) -> Tree:
 
     def init(key):
         drawn = mixup.draw(key, 1, 4, 0.5, 0.5)
-        return whole.init(key, ((patches, patches),), ((row, row),), drawn)["params"]
+        return whole.init(key, ((patches, patches),), ((row, row),), (drawn,))["params"]
 
     tree = jax.eval_shape(init, jax.random.key(0))
     return tree if "decoder" in config["model"] else {"encoder": tree["encoder"]}

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from smarties.models import layout
+
 Kernel = Literal["xla", "cudnn"]
 
 
@@ -27,10 +29,26 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         width = x.shape[-1]
-        qkv = dense(3 * width, self.dtype, "qkv")(x)
-        qkv = qkv.reshape(*x.shape[:2], 3, self.heads, width // self.heads)
+        qkv = Heads(self.heads, self.dtype, name="qkv")(x)
         attended = KERNELS[self.kernel](qkv).reshape(x.shape)
-        return dense(width, self.dtype, "proj")(attended)
+        return dense(width, self.dtype, "proj")(layout.spread(attended, None, "tensor"))
+
+
+class Heads(nn.Module):
+    """Queries, keys and values [B, N, 3, heads, d] of tokens [B, N, D]: `dense`, split by head."""
+
+    heads: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        width = x.shape[-1]
+        shape = (3, self.heads, width // self.heads)
+        split = (None, "tensor", None)
+        kernel = self.param("kernel", nn.initializers.xavier_uniform(), (width, 3 * width))
+        bias = self.param("bias", nn.initializers.zeros, (3 * width,)).reshape(1, 1, *shape)
+        kernel, bias = kernel.astype(self.dtype).reshape(width, *shape), bias.astype(self.dtype)
+        return layout.spread(jnp.tensordot(x, kernel, 1) + bias, None, *split)
 
 
 def dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from smarties.models import attention, mixup, positions, spectral, transformer
+from smarties.models import attention, layout, mixup, positions, spectral, transformer
 from smarties.models.mixup import take
 
 _token = nn.initializers.normal(0.02)
@@ -148,33 +148,35 @@ class AutoEncoder(nn.Module):
         self,
         streams: tuple[tuple[jax.Array, jax.Array], ...],
         mixings: tuple[tuple[np.ndarray, np.ndarray], ...],
-        draw: mixup.Draw,
+        draws: tuple[mixup.Draw, ...],
     ) -> tuple[tuple[Reconstruction, ...], ...]:
         """Returns the reconstructions of each stream of pairs.
 
         Args:
           streams: per stream the patches ([b, N, C1, P*P], [b, N, C2, P*P]) of the two sensors.
           mixings: per stream the mixing matrices ([C1, K], [C2, K]).
-          draw: for all pairs of all streams, in order.
+          draws: one per stream.
         """
-        rows = _rows(streams)
         tokens = [
-            self._mixed(pair, matrices, draw[r])
-            for pair, matrices, r in zip(streams, mixings, rows, strict=True)
+            self._mixed(pair, matrices, draw)
+            for pair, matrices, draw in zip(streams, mixings, draws, strict=True)
         ]
-        both = jnp.concatenate([t[side] for side in (0, 1) for t in tokens])
-        visible, masked = (jnp.tile(at, (2, 1)) for at in (draw.visible, draw.masked))
+        both = layout.join([mixed[side] for side in (0, 1) for mixed in tokens])
+        visible = layout.join([draw.visible for draw in 2 * draws])
+        masked = layout.join([draw.masked for draw in 2 * draws])
         table = positions.positions((self.encoder.grid, self.encoder.grid), self.encoder.width)
         encoded, _ = self.encoder.encode(both + jnp.asarray(table, both.dtype)[visible])
         decoded = self.decoder(encoded, visible, masked)
-        one, two = jnp.split(decoded, 2)
-        keep = take(draw.first, draw.masked)
+        parts = layout.part(decoded, [draw.visible for draw in 2 * draws])
+        ones, twos = parts[: len(draws)], parts[len(draws) :]
         return tuple(
             tuple(
                 Reconstruction(side=side, pixels=self.heads(out, matrices[side]), weight=weight)
-                for side, out, weight in mixup.unmix(one[r], two[r], keep[r], self.mode)
+                for side, out, weight in mixup.unmix(
+                    one, two, take(draw.first, draw.masked), self.mode
+                )
             )
-            for matrices, r in zip(mixings, rows, strict=True)
+            for matrices, one, two, draw in zip(mixings, ones, twos, draws, strict=True)
         )
 
     def _mixed(self, pair, matrices, draw: mixup.Draw) -> tuple[jax.Array, jax.Array]:
@@ -184,8 +186,3 @@ class AutoEncoder(nn.Module):
             for patches, m in zip(pair, matrices, strict=True)
         )
         return mixup.mix(first, second, take(draw.first, draw.visible), self.mode)
-
-
-def _rows(streams) -> list[slice]:
-    ends = np.cumsum([len(first) for first, _ in streams])
-    return [slice(int(e) - len(s[0]), int(e)) for e, s in zip(ends, streams, strict=True)]

@@ -6,6 +6,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from smarties.models import layout
 from smarties.typing import Key
 
 Mixup = Literal["mirrored", "released"]
@@ -25,13 +26,11 @@ class Draw:
     visible: jax.Array
     masked: jax.Array
 
-    def __getitem__(self, rows: slice) -> "Draw":
-        return jax.tree.map(lambda x: x[rows], self)
-
 
 def draw(key: Key, pairs: int, tokens: int, mix_ratio: float, mask_ratio: float) -> Draw:
     """Returns a uniform draw: `mix_ratio` of positions keep sensor one, `mask_ratio` are masked."""
-    noises = [jax.random.uniform(k, (pairs, tokens)) for k in jax.random.split(key)]
+    keys = jax.random.split(key)
+    noises = [layout.spread(jax.random.uniform(k, (pairs, tokens))) for k in keys]
     return from_noise(*noises, mix_ratio=mix_ratio, mask_ratio=mask_ratio)
 
 

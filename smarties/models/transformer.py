@@ -6,10 +6,17 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from smarties.models import attention
+from smarties.models import attention, layout
+from smarties.typing import Tree
 
 Remat = Literal["none", "dots", "block"]
-_POLICIES = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "block": None}
+# What moves values without computing any; parameters that came by it are not kept, but come again.
+_MOVES = {"sharding_constraint", "reshape", "transpose", "convert_element_type"}
+_POLICIES = {
+    "none": lambda primitive, *_, **__: primitive.name not in _MOVES,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "block": None,
+}
 
 
 class Block(nn.Module):
@@ -25,7 +32,8 @@ class Block(nn.Module):
         attend = attention.Attention(self.heads, self.kernel, self.dtype, name="attn")
         x = x + attend(norm(self.dtype, "norm1")(x))
         y = attention.dense(4 * width, self.dtype, "fc1")(norm(self.dtype, "norm2")(x))
-        return x + attention.dense(width, self.dtype, "fc2")(jax.nn.gelu(y, approximate=False))
+        y = layout.spread(jax.nn.gelu(y, approximate=False), None, "tensor")
+        return x + attention.dense(width, self.dtype, "fc2")(y)
 
 
 class Transformer(nn.Module):
@@ -35,7 +43,7 @@ class Transformer(nn.Module):
       depth, heads: as named.
       kernel: attention kernel, see `attention.Attention`.
       remat: what the backward pass computes again: "none", "dots" (all but matrix products),
-        "block" (everything).
+        "block" (everything). Parameters split over `fsdp` are gathered again in any case.
       unroll: blocks per iteration of the scan; more compiles longer and, on CPU, runs faster. With
         `remat` it is one: XLA merges what unrolled blocks compute again with what they computed.
       dtype: of the computation; parameters stay float32.
@@ -51,18 +59,25 @@ class Transformer(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns (tokens after the final norm, tokens before it)."""
-        block = Block
-        if self.remat != "none":
-            block = nn.remat(Block, policy=_POLICIES[self.remat], prevent_cse=False)
+        block = nn.map_variables(Block, "params", self._gathered, init=self.is_initializing())
+        again = self.remat != "none" or layout.shards("fsdp") > 1
+        if again:
+            block = nn.remat(block, policy=_POLICIES[self.remat], prevent_cse=False)
         blocks = nn.scan(
-            lambda module, carry, _: (module(carry), None),
+            lambda module, carry, _: (layout.spread(module(carry)), None),
             variable_axes={"params": 0},
             split_rngs={"params": True},
             length=self.depth,
-            unroll=min(self.unroll, self.depth) if self.remat == "none" else 1,
+            unroll=1 if again else min(self.unroll, self.depth),
         )
         x, _ = blocks(block(self.heads, self.kernel, self.dtype, name="blocks"), x, None)
         return norm(self.dtype, "norm")(x), x
+
+    def _gathered(self, variables: Tree) -> Tree:
+        return {
+            name: layout.gather(params, block=True, dtype=self.dtype)
+            for name, params in variables.items()
+        }
 
 
 def norm(dtype: jnp.dtype, name: str) -> nn.LayerNorm:

@@ -10,7 +10,7 @@ from smarties.errors import UserError, unknown
 from smarties.tasks import pretraining, probing
 
 
-def _pretraining(config: config_dict.ConfigDict) -> pretraining.Pretraining:
+def _pretraining(config: config_dict.ConfigDict, data: bool) -> pretraining.Pretraining:
     known = [f.name for f in dataclasses.fields(pretraining.Recipe)]
     given = cast(Any, config)
     for key in given.task:
@@ -18,6 +18,9 @@ def _pretraining(config: config_dict.ConfigDict) -> pretraining.Pretraining:
             raise unknown("configuration key", f"task.{key}", [f"task.{k}" for k in known])
     plain = config.to_dict()
     evaluation = {k: v for k, v in plain.get("evaluate", {}).items() if k != "every"}
+    if not data:
+        evaluation = {}
+        pretraining.stand_in(plain["data"], plain["model"]["image_size"])
     options = inspect.signature(probing.Probe).parameters
     for key in evaluation:
         if key not in options:
@@ -40,8 +43,12 @@ def _pretraining(config: config_dict.ConfigDict) -> pretraining.Pretraining:
 TASKS = {"pretraining": _pretraining}
 
 
-def make(config: config_dict.ConfigDict):
+def make(config: config_dict.ConfigDict, *, data: bool = True):
     """Returns the task a configuration names, a `training.task.Task`.
+
+    Args:
+      config: resolved or not.
+      data: False leaves evaluation out and has simulated images stand for data that are not here.
 
     Raises:
       UserError: an unknown task or key, or whatever the task refuses.
@@ -49,4 +56,4 @@ def make(config: config_dict.ConfigDict):
     name = cast(Any, config).task.name
     if name not in TASKS:
         raise unknown("task", name, TASKS)
-    return TASKS[name](config)
+    return TASKS[name](config, data)

@@ -13,12 +13,12 @@ def per_sample(
     outputs: tuple,
     patches: Patches,
     valid: Patches,
-    draw: mixup.Draw,
+    draws: tuple[mixup.Draw, ...],
     *,
     standardised: bool,
     count: int | None,
-) -> jax.Array:
-    """Returns the loss of each pair [B]; 0 where no pixel is valid.
+) -> list[jax.Array]:
+    """Returns per stream the loss of each pair [b]; 0 where no pixel is valid.
 
     It is the mean over the masked tokens of the two streams.
 
@@ -26,24 +26,21 @@ def per_sample(
       outputs: of `AutoEncoder`: per stream its reconstructions.
       patches: per stream the two sensors' patches [b, N, C, P*P].
       valid: per stream their valid pixels [b, N, 1, P*P], as floats.
-      draw: for all pairs.
+      draws: per stream.
       standardised: whether targets are standardised per patch.
       count: see `reconstruction.standardise`.
     """
-    losses, seen = [], 0
-    for stream, pair, mask in zip(outputs, patches, valid, strict=True):
-        rows = slice(seen, seen + len(pair[0]))
-        seen = rows.stop
-        masked = draw.masked[rows]
+    losses = []
+    for stream, pair, mask, draw in zip(outputs, patches, valid, draws, strict=True):
         total, weight = 0.0, 0.0
         for part in stream:
             error, seen_token = token_error(
-                part, pair[part.side], mask[part.side], masked, standardised, count
+                part, pair[part.side], mask[part.side], draw.masked, standardised, count
             )
             total += (error * part.weight).sum(1)
             weight += (seen_token * part.weight).sum(1)
         losses.append(total / (weight + 1e-6))
-    return jnp.concatenate(losses)
+    return losses
 
 
 def token_error(part, patches, valid, masked, standardised: bool, count: int | None):

@@ -5,7 +5,7 @@ public release]
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +116,15 @@ class Pretraining:
             tuple(jnp.zeros((1, self.tokens, len(m), self.patch**2)) for m in pair)
             for pair in self.mixings
         )
-        drawn = self._draw(key, len(patches))
-        return self.model.init(key, patches, self.mixings, drawn)["params"]
+        return self.model.init(key, patches, self.mixings, self.draws(key, patches))["params"]
 
-    def _draw(self, key: Key, pairs: int) -> mixup.Draw:
-        return mixup.draw(key, pairs, self.tokens, self.recipe.mix_ratio, self.recipe.mask_ratio)
+    def draws(self, key: Key, patches: Patches) -> tuple[mixup.Draw, ...]:
+        """Returns what each stream mixes and masks."""
+        ratios = self.recipe.mix_ratio, self.recipe.mask_ratio
+        return tuple(
+            mixup.draw(jax.random.fold_in(key, i), len(first), self.tokens, *ratios)
+            for i, (first, _) in enumerate(patches)
+        )
 
     def view(self, batch: Tree, key: Key | None) -> tuple[Patches, Patches]:
         """Returns (patches, valid) per stream and sensor; without a key, whole and upright."""
@@ -157,7 +161,7 @@ class Pretraining:
         """Returns the mean over pairs that have a valid pixel, and the share that have none."""
         window_key, draw_key = jax.random.split(key)
         patches, valid = self.view(batch, window_key)
-        drawn = self._draw(draw_key, sum(len(one) for one, _ in patches))
+        drawn = self.draws(draw_key, patches)
         outputs = self.model.apply({"params": params}, patches, self.mixings, drawn)
         values = objective.per_sample(
             outputs,
@@ -167,9 +171,7 @@ class Pretraining:
             standardised=self.recipe.standardise_targets,
             count=self.count,
         )
-        seen = jnp.concatenate([one.max((1, 2, 3)) + two.max((1, 2, 3)) > 0 for one, two in valid])
-        mean = values.sum() / jnp.maximum(seen.sum(), 1)
-        return mean, {"empty_share": 1 - seen.mean()}
+        return mean_over_seen(values, valid)
 
     @property
     def count(self) -> int | None:
@@ -233,6 +235,23 @@ class Pretraining:
     def evaluate(self, params: Tree, step: int, directory: Path | None) -> dict[str, float]:
         """Returns numbers on held-out scenes, each beside its baselines; see `probing.Probe`."""
         return self._probe(params, step, directory) if self._probe else {}
+
+
+def stand_in(data: dict[str, Any], size: int) -> None:
+    """Changes a `data` section: simulated images of `size` pixels in place of every source."""
+    for entry in data["streams"].values():
+        sensors = (entry["first"], entry["second"])
+        entry["source"] = dict(kind="planet", sensors=sensors, size=size)
+
+
+def mean_over_seen(
+    values: Sequence[jax.Array], valid: Patches
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns the mean of per-stream losses [b] over pairs with a valid pixel, and metrics."""
+    seen = sum((one.max((1, 2, 3)) + two.max((1, 2, 3)) > 0).sum() for one, two in valid)
+    pairs = sum(len(one) for one, _ in valid)
+    mean = sum(value.sum() for value in values) / jnp.maximum(seen, 1)
+    return mean, {"empty_share": 1 - seen / pairs}
 
 
 def _streams(entries: Mapping[str, Any], batch_size: int) -> dict[str, pipeline.Stream]:

@@ -182,9 +182,9 @@ class Probe:
         window = views.whole_window(self.batch)
         both = [task.patches_of(parts[k], s, window) for k, s in zip(parts, sensors, strict=True)]
         patches, valid = ((both[0][i], both[1][i]) for i in (0, 1))
-        drawn = task._draw(key, self.batch)
+        (drawn,) = task.draws(key, (patches,))
         matrices = tuple(task._mixing(s) for s in sensors)
-        (outputs,) = task.model.apply({"params": params}, (patches,), (matrices,), drawn)
+        (outputs,) = task.model.apply({"params": params}, (patches,), (matrices,), (drawn,))
         moments, pixels = [], []
         for part in (outputs[0], outputs[-1]):  # sensor one, and sensor two of the second stream
             predicted, target, mask = objective.compare(

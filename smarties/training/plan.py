@@ -1,7 +1,7 @@
 """What a configuration and a task amount to, before anything is allocated."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from smarties import errors
+from smarties.models import layout
 from smarties.training import optimizer, schedule, settings, sharding, state
 from smarties.training import task as tasks
 from smarties.typing import Tree
@@ -39,7 +40,8 @@ class Plan:
 
     def compile(self) -> Any:
         """Returns the compiled step. It refuses other shapes, so that a run compiles once."""
-        return self.step.lower(self.shapes, self.batch).compile()
+        with jax.set_mesh(self.mesh):
+            return self.step.lower(self.shapes, self.batch).compile()
 
     def put(self, batch: Tree) -> Tree:
         """Returns this process's share of a batch as part of the global batch on the devices."""
@@ -75,6 +77,7 @@ def make(task: tasks.Task, config: settings.Config, devices: list[Any] | None = 
             seed=config.seed,
             accumulate=adam.accumulate,
             ema=adam.ema,
+            rules=_rules(task),
             batch_sharding=on_batch,
         )
         places = _places(task, tx, jax.eval_shape(init), mesh)
@@ -95,6 +98,10 @@ def make(task: tasks.Task, config: settings.Config, devices: list[Any] | None = 
         )
 
 
+def _rules(task: tasks.Task) -> Sequence[layout.Rule]:
+    return getattr(task, "sharding_rules", layout.RULES)
+
+
 def _places(
     task: tasks.Task, tx: optax.GradientTransformation, shapes: state.State, mesh: Mesh
 ) -> state.State:
@@ -103,7 +110,7 @@ def _places(
     Left to itself, jit would give moments no sharding: zeros depend on no input.
     """
     whole = NamedSharding(mesh, P())
-    params = sharding.place(shapes.params, mesh, getattr(task, "sharding_rules", sharding.RULES))
+    params = sharding.place(shapes.params, mesh, _rules(task))
     moments = optax.tree.map_params(
         tx,
         lambda _, place: place,

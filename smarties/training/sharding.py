@@ -1,8 +1,4 @@
-"""Where arrays lie: the mesh, the rules that place parameters, and batches onto devices.
-
-Axes of the mesh: `data` splits the batch, `fsdp` splits the batch and the parameters, `tensor`
-splits widths where a task's rules say so.
-"""
+"""The mesh, parameters placed on it by rules (see `models.layout`), and batches onto devices."""
 
 import math
 import re
@@ -14,27 +10,18 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from smarties import errors
+from smarties.models import layout
 from smarties.training import trees
 from smarties.typing import Tree
 
-AXES = ("data", "fsdp", "tensor")
-BATCH = P(("data", "fsdp"))  # axis 0 of every leaf of a batch
-
-# A rule: (regular expression for the whole path, where such parameters go). Where: "replicated";
-# "fsdp", which splits the largest axis that divides; or a mesh axis or None for each array axis.
-Rule = tuple[str, str | tuple]
-RULES: tuple[Rule, ...] = (
-    (r"(.*/)?kernel", "fsdp"),
-    (r"(?!(.*/)?kernel$).*", "replicated"),
-)
-_STACKED = re.compile(r"(.*/)?blocks/.*")  # nn.scan stacks layers on axis 0, which is never split
+BATCH = P(layout.EXAMPLES)  # axis 0 of every leaf of a batch
 
 
 def make_mesh(config: Mapping[str, int], devices: Sequence[Any] | None = None) -> Mesh:
     """Returns the mesh (data, fsdp, tensor); -1 is what the others leave of the devices."""
     devices = jax.devices() if devices is None else devices
-    sizes = [config[axis] for axis in AXES]
-    named = dict(zip(AXES, sizes, strict=True))
+    sizes = [config[axis] for axis in layout.AXES]
+    named = dict(zip(layout.AXES, sizes, strict=True))
     given = math.prod(size for size in sizes if size != -1)
     if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
         raise errors.UserError(f"mesh {named}: sizes are positive, and one may be -1 (the rest)")
@@ -44,10 +31,12 @@ def make_mesh(config: Mapping[str, int], devices: Sequence[Any] | None = None) -
             "product of the sizes must be the number of devices (-1 is the rest)"
         )
     sizes = [len(devices) // given if size == -1 else size for size in sizes]
-    return jax.make_mesh(tuple(sizes), AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+    return jax.make_mesh(
+        tuple(sizes), layout.AXES, axis_types=(AxisType.Auto,) * 3, devices=devices
+    )
 
 
-def place(shapes: Tree, mesh: Mesh, rules: Sequence[Rule] = RULES) -> Tree:
+def place(shapes: Tree, mesh: Mesh, rules: Sequence[layout.Rule] = layout.RULES) -> Tree:
     """Returns the `NamedSharding` of every parameter; each must match exactly one rule."""
 
     def one(keys, leaf):
@@ -57,35 +46,9 @@ def place(shapes: Tree, mesh: Mesh, rules: Sequence[Rule] = RULES) -> Tree:
             raise errors.UserError(
                 f"parameter {path!r} matches {len(found)} sharding rules: it must match exactly one"
             )
-        return NamedSharding(mesh, _spec(path, leaf.shape, found[0], mesh))
+        return NamedSharding(mesh, layout.spec(path, leaf.shape, found[0], mesh.shape))
 
     return jax.tree_util.tree_map_with_path(one, shapes)
-
-
-def _spec(path: str, shape: tuple[int, ...], where: str | tuple, mesh: Mesh) -> P:
-    if where == "replicated":
-        return P()
-    if where == "fsdp":
-        first = 1 if _STACKED.fullmatch(path) else 0
-        divisible = [i for i in range(first, len(shape)) if shape[i] % mesh.shape["fsdp"] == 0]
-        if mesh.shape["fsdp"] == 1 or not divisible:
-            return P()
-        largest = max(divisible, key=lambda i: shape[i])
-        return P(*(None,) * largest, "fsdp")
-    if isinstance(where, str):
-        raise errors.unknown(f"sharding of {path!r}", where, ("fsdp", "replicated"))
-    for size, axis in zip(shape, where, strict=True):
-        parts = math.prod(mesh.shape[name] for name in _names(axis))
-        if size % parts:
-            raise errors.UserError(
-                f"parameter {path!r} of shape {shape} cannot be split {where}: {size} is no "
-                f"multiple of {parts} devices"
-            )
-    return P(*where)
-
-
-def _names(axis: str | tuple | None) -> tuple:
-    return () if axis is None else (axis,) if isinstance(axis, str) else axis
 
 
 def check_batch(spec: Tree, mesh: Mesh, accumulate: int) -> None:

@@ -1,6 +1,6 @@
 """What a run carries from step to step, and the step: pure functions of (state, batch)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.struct
@@ -11,6 +11,7 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from smarties.models import layout
 from smarties.training import norms
 from smarties.training import task as tasks
 from smarties.typing import Array, Key, Tree
@@ -75,6 +76,7 @@ def make_step(
     seed: int = 0,
     accumulate: int = 1,
     ema: float = 0.0,
+    rules: Sequence[layout.Rule] = layout.RULES,
     batch_sharding: NamedSharding | None = None,
 ) -> Callable[[State, Tree], tuple[State, dict[str, Array]]]:
     """Returns (state, batch) -> (state, metrics), pure and not yet jitted.
@@ -84,7 +86,7 @@ def make_step(
     `parameter_norm` (after the step), `learning_rate`, `skipped`, `finite` (1 where loss and
     gradient are), and `norms`, as `norms.by_block` gives them for gradient, update and parameter.
     """
-    gradients = getattr(task, "gradients", None) or _of_loss(task.loss)
+    gradients = getattr(task, "gradients", None) or _of_loss(task.loss, rules)
     if accumulate > 1:
         gradients = _accumulated(gradients, accumulate, batch_sharding)
 
@@ -130,12 +132,15 @@ def make_step(
     return step
 
 
-def _of_loss(loss: Callable[[Tree, Tree, Key], tuple[Array, Mapping[str, Any]]]) -> Gradients:
+def _of_loss(
+    loss: Callable[[Tree, Tree, Key], tuple[Array, Mapping[str, Any]]],
+    rules: Sequence[layout.Rule],
+) -> Gradients:
     def gradients(params: Tree, batch: Tree, key: Key) -> tuple[Tree, dict[str, Any]]:
         trainable, stats = split(params)
 
         def objective(trainable: Tree) -> tuple[Array, dict[str, Any]]:
-            value, metrics = loss(join(trainable, stats), batch, key)
+            value, metrics = loss(join(layout.gather(trainable, rules), stats), batch, key)
             return value, {**metrics, "loss": value}
 
         gradient, metrics = jax.grad(objective, has_aux=True)(trainable)

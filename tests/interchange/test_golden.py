@@ -57,11 +57,19 @@ def batch(case, name):
 
 
 def reconstruct(mode, params, patches, mixings, draw, standardised):
-    outputs = model(mode).apply({"params": params}, patches, mixings, draw)
+    draws = by_stream(draw, patches)
+    outputs = model(mode).apply({"params": params}, patches, mixings, draws)
     valid = tuple(tuple(jnp.ones((*x.shape[:2], 1, 256)) for x in pair) for pair in patches)
-    return objective.per_sample(
-        outputs, patches, valid, draw, standardised=standardised, count=12 * 256
-    ).mean()
+    losses = objective.per_sample(
+        outputs, patches, valid, draws, standardised=standardised, count=12 * 256
+    )
+    return jnp.concatenate(losses).mean()
+
+
+def by_stream(draw, patches):
+    ends = np.cumsum([0, *(len(first) for first, _ in patches)])
+    rows = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+    return tuple(jax.tree.map(lambda x, r=r: x[r], draw) for r in rows)
 
 
 def draw(case, ratio=0.75, step=None):
@@ -107,7 +115,8 @@ def test_predictions(folder, params, name, mode):
     case = np.load(folder / f"{name}.npz")
     patches, mixings = batch(case, name)
     drawn = draw(case)
-    outputs = model(MODES[mode]).apply({"params": params}, patches, mixings, drawn)
+    draws = by_stream(drawn, patches)
+    outputs = model(MODES[mode]).apply({"params": params}, patches, mixings, draws)
     streams = [case[f"out/{mode}/norm0/pred{i}"].reshape(-1, 16, 12, 256) for i in (1, 2)]
     first, seen = np.asarray(drawn.first), 0
     for stream, sensors in zip(outputs, STREAMS[name], strict=True):

@@ -65,7 +65,7 @@ def batch(task):
 def test_masked_pixels_cannot_reach_the_encoder(task, params, batch):
     """The encoder's output has no gradient at masked patches of either sensor, but at visible."""
     patches, _ = task.view(batch, None)
-    drawn = task._draw(jax.random.key(3), 8)
+    (drawn,) = task.draws(jax.random.key(3), patches)
 
     def encoded(pair):
         bound = task.model.bind({"params": params})
@@ -97,13 +97,14 @@ def test_the_loss_ignores_visible_targets(task, params, batch):
     from smarties.tasks import objective
 
     patches, valid = task.view(batch, None)
-    drawn = task._draw(jax.random.key(3), 8)
-    outputs = task.model.apply({"params": params}, patches, task.mixings, drawn)
+    (drawn,) = draws = task.draws(jax.random.key(3), patches)
+    outputs = task.model.apply({"params": params}, patches, task.mixings, draws)
 
     def value(pair):
-        return objective.per_sample(
-            outputs, (pair,), valid, drawn, standardised=False, count=None
-        ).sum()
+        (losses,) = objective.per_sample(
+            outputs, (pair,), valid, draws, standardised=False, count=None
+        )
+        return losses.sum()
 
     for grad in jax.grad(value)(patches[0]):
         size = np.abs(grad).sum((2, 3))

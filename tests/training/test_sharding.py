@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from smarties import errors
+from smarties.models import layout
 from smarties.training import plan, settings, sharding, state, trees
 
 # Splits the widths of the middle over `tensor`; every other parameter as by default.
@@ -27,7 +28,7 @@ def _run(sizes, rules=None, devices=8, steps=4):
     task = toy.Perceptron(noise=0.1)
     if rules is not None:
         task.sharding_rules = rules
-    mesh = dict(zip(sharding.AXES, sizes, strict=True))
+    mesh = dict(zip(layout.AXES, sizes, strict=True))
     config = settings.resolve(toy.config(mesh=mesh, optimizer__ema=0.5))
     planned = plan.make(task, config, jax.devices()[:devices])
     with jax.set_mesh(planned.mesh):
@@ -87,7 +88,7 @@ def test_a_parameter_matched_never_or_twice_is_refused(rules):
 @pytest.mark.parametrize("sizes", [(3, 1, 1), (-1, -1, 1), (2, 2, 1), (-1, 3, 1), (0, 1, 8)])
 def test_a_mesh_that_does_not_fit_is_refused(sizes):
     with pytest.raises(errors.UserError, match="mesh"):
-        sharding.make_mesh(dict(zip(sharding.AXES, sizes, strict=True)))
+        sharding.make_mesh(dict(zip(layout.AXES, sizes, strict=True)))
 
 
 def test_a_batch_that_does_not_split_is_refused():
