@@ -20,6 +20,7 @@ COMMANDS = {
     "embed": "turn images into vectors",
     "export": "write weights for other software",
     "import": "read released weights",
+    "watch": "draw the curves of runs in the terminal as they grow",
     "report": "write the page of a run",
     "bench": "measure this machine",
 }

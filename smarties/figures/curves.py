@@ -2,14 +2,15 @@
 
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from smarties.figures.run import Series, finite, smooth
 
 COLOURS = ("#1f5f8b", "#c8553d", "#3d8b5f", "#8a63ad", "#b3862b", "#4a5568", "#c2578f", "#2a9d9d")
 _INK, _SOFT, _RULE = "#1f2933", "#6b7785", "#e6eaee"
@@ -20,8 +21,6 @@ _FONT: dict[Any, Any] = {
     "svg.hashsalt": "smarties",
 }
 _PAGE_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
-
-Series = Mapping[int, float]  # by step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Curve:
 
 def loss(values: Series, size: tuple[float, float] = (9.6, 2.6)) -> bytes:
     """Returns the SVG of a loss over steps: log where it spans much, smoothed where it is long."""
-    steps, heights = _finite(values)
+    steps, heights = finite(values)
     with matplotlib.rc_context(_FONT):
         figure, axes = _axes(size, right=0.985)
         if len(heights) and heights.min() > 0 and heights.max() > 4 * heights.min():
@@ -47,7 +46,7 @@ def loss(values: Series, size: tuple[float, float] = (9.6, 2.6)) -> bytes:
         axes.plot(steps, heights, color=COLOURS[0], linewidth=0.8 if long else 1.7,
                   alpha=0.35 if long else 1.0)  # fmt: skip
         if long:
-            axes.plot(steps, _smooth(heights), color=COLOURS[0], linewidth=1.8)
+            axes.plot(steps, smooth(heights), color=COLOURS[0], linewidth=1.8)
         return _svg(figure)
 
 
@@ -60,7 +59,7 @@ def lines(
         figure, axes = _axes(size, right=max(0.5, 0.96 - 0.07 * longest / size[0]))
         ends = []
         for i, curve in enumerate(curves):
-            steps, heights = _finite(curve.values)
+            steps, heights = finite(curve.values)
             if not len(steps):
                 continue
             shade = COLOURS[i % len(COLOURS)]
@@ -76,18 +75,6 @@ def lines(
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.0f} %"))
         _label(axes, ends, gap=13 / (72 * size[1]))
         return _svg(figure)
-
-
-def _finite(values: Series) -> tuple[np.ndarray, np.ndarray]:
-    pairs = np.array(sorted(values.items()), float).reshape(-1, 2)
-    pairs = pairs[np.isfinite(pairs).all(1)]
-    return pairs[:, 0], pairs[:, 1]
-
-
-def _smooth(heights: np.ndarray) -> np.ndarray:
-    """Returns the running mean over a 25th of the line, of fewer values at its ends."""
-    window = np.ones(max(3, len(heights) // 25) | 1)
-    return np.convolve(heights, window, "same") / np.convolve(heights * 0 + 1, window, "same")
 
 
 def _axes(size: tuple[float, float], right: float) -> tuple[Figure, Axes]:

@@ -3,11 +3,10 @@
 import base64
 import html
 import io
-import json
 import math
 import statistics
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,9 @@ import yaml
 from matplotlib import image
 
 from smarties.errors import UserError
-from smarties.figures import curves, reconstructions
+from smarties.figures import curves, reconstructions, timing
+from smarties.figures import run as runs
+from smarties.figures.run import Run, last
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1f2933; --soft: #6b7785; --rule: #e1e6eb; }
@@ -61,70 +62,6 @@ pre { font: 12.5px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; over
   .columns, .scenes { grid-template-columns: 1fr; } }
 """
 
-Series = dict[str, dict[int, float]]
-
-
-class Run:
-    """What a run directory holds; `notes` say what is missing or broken."""
-
-    def __init__(self, workdir: Path):
-        """Raises `UserError` where there is no run."""
-        names = ("config.json", "metrics.jsonl", "results.json")
-        if not any((workdir / name).is_file() for name in names):
-            raise UserError(f"{workdir} is no run directory: it needs one of {', '.join(names)}")
-        self.workdir, self.notes = workdir, []
-        self.config = self._json("config.json")
-        self.metrics, self.clock = self._lines("metrics.jsonl"), self._lines("clock.jsonl")
-        self.numbers = self._json("results.json")
-        self.step = self.numbers.pop("step", None)
-        if not self.numbers:
-            self._last_evaluation()
-
-    def _last_evaluation(self) -> None:
-        found = {
-            k.removeprefix("evaluate/"): v for k, v in self.metrics.items() if "evaluate/" in k
-        }
-        self.step = max((max(v) for v in (found or self.metrics).values()), default=0)
-        self.numbers = {k: v[self.step] for k, v in found.items() if self.step in v}
-        if self.numbers:
-            self.notes.append(f"the numbers are those of step {self.step:,}")
-
-    def _json(self, name: str) -> dict[str, Any]:
-        try:
-            content = json.loads((self.workdir / name).read_text())
-        except FileNotFoundError:
-            content = None
-            self.notes.append(f"no {name}")
-        except (OSError, ValueError) as error:
-            content = None
-            self.notes.append(f"{name} cannot be read ({error})")
-        return content if isinstance(content, dict) else {}
-
-    def _lines(self, name: str) -> Series:
-        """Returns {name: {step: value}}; lines that are no JSON are counted, not fatal."""
-        series: Series = {}
-        broken = 0
-        path = self.workdir / name
-        if not path.is_file():
-            self.notes.append(f"no {name}")
-            return series
-        for line in path.read_text(errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-                series.setdefault(entry["name"], {})[int(entry["step"])] = float(entry["value"])
-            except (ValueError, KeyError, TypeError):
-                broken += 1
-        if broken:
-            self.notes.append(f"{name}: {broken} line{'s' * (broken > 1)} could not be read")
-        return series
-
-    def get(self, *keys: str) -> Any:
-        """Returns a value of the configuration by its keys, or {} where there is none."""
-        value: Any = self.config
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        return {} if value is None else value
-
 
 def write(workdir: str | Path) -> Path:
     """Returns `workdir`/report.html, written from what the run directory holds.
@@ -133,8 +70,8 @@ def write(workdir: str | Path) -> Path:
       UserError: `workdir` is no run directory, or the page cannot be written.
     """
     workdir = Path(workdir)
-    run = Run(workdir)
-    name = str(run.get("name") or workdir.absolute().name)
+    run = runs.read(workdir)
+    name = run.name
     pictures = _reconstructions(run)  # first, for its notes
     body = [
         f"<h1>{html.escape(name)}</h1>", _summary(run),
@@ -158,30 +95,23 @@ def write(workdir: str | Path) -> Path:
 
 
 def _summary(run: Run) -> str:
-    total = run.get("steps") or run.step
-    steps = f"{total:,} steps" if run.step == total else f"{run.step or 0:,} of {total:,} steps"
+    total = run.steps or run.step
+    steps = f"{total:,} steps" if run.step == total else f"{run.step:,} of {total:,} steps"
     size = run.get("batch_size")
     pairs = [f"{s['first']} with {s['second']}" for s in run.get("data", "streams").values()
              if {"first", "second"} <= set(s)] if run.get("data", "streams") else []  # fmt: skip
-    seconds = sum(sum(v.values()) for k, v in run.clock.items() if k.startswith("time/"))
+    seconds = sum(timing.spent(run).values())
     speed = next((v for k, v in run.clock.items() if k.endswith("_per_second")), None)
     unit = next((k[: -len("_per_second")] for k in run.clock if k.endswith("_per_second")), "")
     facts = [
         f"{steps} of {size:,} {unit or 'examples'}" if size else steps,
         ", ".join(pairs),
         str(run.get("hardware") or ""),
-        _duration(seconds) if seconds else "",
+        timing.duration(seconds) if seconds else "",
         f"{statistics.median(speed.values()):,.0f} {unit}/s" if speed else "",
     ]
     shown = " &middot; ".join(html.escape(fact) for fact in facts if fact)
     return f'<p class="soft wide">{shown}</p>'
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours = seconds / 60, seconds / 3600
-    if hours >= 1:
-        return f"{int(hours)} h {int(minutes % 60)} min"
-    return f"{int(minutes)} min {int(seconds % 60)} s" if minutes >= 1 else f"{seconds:.0f} s"
 
 
 def _tables(run: Run) -> str:
@@ -272,8 +202,8 @@ def _curves(run: Run) -> str:
         start = f"evaluate/{kind}/"
         found = {k.removeprefix(start): v for k, v in run.metrics.items() if k.startswith(start)}
         names = sorted((k for k in found if "/" not in k), key=_order(run))
-        lines = [curves.Curve(_way(k), found[k], _last(found.get(f"{k}/random"))) for k in names]
-        chance = next((_last(v) for k, v in found.items() if k.endswith("/chance")), None)
+        lines = [curves.Curve(_way(k), found[k], last(found.get(f"{k}/random"))) for k in names]
+        chance = next((last(v) for k, v in found.items() if k.endswith("/chance")), None)
         caption = "Dashed: random weights" + ("." if chance is None else "; dotted: chance.")
         if lines:
             figures.append((title, caption, curves.lines(lines, chance)))
@@ -283,10 +213,6 @@ def _curves(run: Run) -> str:
         for title, caption, svg in figures
     ]
     return "<h2>Training</h2>" + "".join(text) if text else ""
-
-
-def _last(series: Mapping[int, float] | None) -> float | None:
-    return series[max(series)] if series else None
 
 
 def _reconstructions(run: Run) -> str:

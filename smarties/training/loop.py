@@ -51,7 +51,7 @@ def train(task: tasks.Task, config: settings.Config, workdir: str | Path) -> dic
     first = jax.process_index() == 0
     plain = settings.plain(config)
     if first:
-        rundir.prepare(workdir, plain)
+        rundir.prepare(workdir, plain, planned.steps)
     identity = task.data_identity()
     meta = checkpoint.meta_of(plain, identity, task)
     every = {"evaluate": config.evaluate.every, "checkpoint": config.checkpoint.every}

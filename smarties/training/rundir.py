@@ -12,8 +12,8 @@ from smarties.training import settings, trees
 from smarties.typing import Tree
 
 
-def prepare(workdir: Path, config: dict[str, Any]) -> None:
-    """Makes the directory and writes config.json.
+def prepare(workdir: Path, config: dict[str, Any], steps: int) -> None:
+    """Makes the directory and writes config.json, and plan.json: how many steps that comes to.
 
     Raises `UserError` when it cannot be written, or belongs to a run of another configuration; what
     is there then stays as it is.
@@ -25,6 +25,7 @@ def prepare(workdir: Path, config: dict[str, Any]) -> None:
         for folder in (workdir, workdir / "checkpoints", workdir / "figures"):
             folder.mkdir(parents=True, exist_ok=True)
         write_json(path, config)
+        write_json(workdir / "plan.json", {"steps": steps})
     except OSError as error:
         raise errors.UserError(
             f"workdir {workdir} cannot be written ({error.strerror}): give another --workdir"

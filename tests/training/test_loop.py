@@ -42,6 +42,7 @@ def test_a_run_leaves_a_run_directory(tmp_path):
     assert json.loads((tmp_path / "results.json").read_text()) == {"step": 11, **numbers}
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["seed"], config["optimizer"]["beta2"]) == (3, 0.95)
+    assert json.loads((tmp_path / "plan.json").read_text()) == {"steps": 11}
     kept = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert kept == {"10", "11"}
     clock = {
