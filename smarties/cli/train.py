@@ -11,7 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from smarties import tasks
 from smarties.cli import configuration
-from smarties.figures import report
+from smarties.figures import report, sheet
 from smarties.training import dry_run, loop, processes
 
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
         print(dry_run.describe(task, config))
         return
     with _compiled_kept(workdir / "compiled"):
-        loop.train(task, config, workdir)
+        loop.train(task, config, workdir, sheet.draw)
     if jax.process_index() == 0:
         report.write(workdir)
         print(f"{config.name} is in {workdir}")

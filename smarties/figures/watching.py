@@ -72,10 +72,11 @@ def _live(console: Console, runs: Sequence[Run], view: frame.View, every: float)
 
 
 def _lines(console: Console, runs: Sequence[Run], view: frame.View, every: float) -> None:
-    told: dict[Path, float | None] = {}
+    told: dict[Path, tuple[bool, int]] = {}
     while not all(run.finished for run in runs):
         for run in runs:
-            if told.get(run.workdir, 0.0) != run.written:
-                told[run.workdir] = run.written
+            news = (bool(run.metrics), run.step)
+            if told.get(run.workdir) != news:
+                told[run.workdir] = news
                 console.print(frame.line(run, console.width))
         _look(runs, every)

@@ -10,6 +10,7 @@ retrieve/A->B              recall at 1 of the image of the same place by another
 """
 
 import functools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,13 +81,15 @@ class Probe:
     def __call__(self, params: Tree, step: int, directory: Path | None) -> dict[str, float]:
         """Returns {name: value}; leaves pictures in `directory`."""
         values = self._numbers(params) | self._untrained
-        values |= self._reconstruct(params, directory)
-        return values
+        errors, scenes = self._reconstruct(params)
+        if directory is not None and self.pictures:
+            _keep(directory, step, scenes)
+        return values | errors
 
     @functools.cached_property
     def _untrained(self) -> dict[str, float]:
         params = jax.jit(self.task.init)(jax.random.key(self.task.seed + 1))
-        values = self._numbers(params) | self._reconstruct(params, None)
+        values = self._numbers(params) | self._reconstruct(params)[0]
         values = {
             f"{k}/random": v
             for k, v in values.items()
@@ -146,8 +149,8 @@ class Probe:
         varying = (tokens - tokens.mean(1, keepdims=True)).reshape(self.batch, -1)
         return embedding.pool(params, normed, raw, self.pooling), varying
 
-    def _reconstruct(self, params: Tree, directory: Path | None) -> dict[str, float]:
-        """Returns the errors of masked tokens of each sensor, over all pairs it is in."""
+    def _reconstruct(self, params: Tree) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Returns the errors of masked tokens of each sensor, over all its pairs; and scenes."""
         sums: dict[str, np.ndarray] = {}
         kept: dict[str, np.ndarray] = {}
         for number, (batch, count) in enumerate(pipeline.sequential(self.source, batch=self.batch)):
@@ -161,18 +164,15 @@ class Probe:
                 moments, pictures = self._errors(params, parts, real, key, pair)
                 for sensor, moment in zip(pair, moments, strict=True):
                     sums[sensor] = sums.get(sensor, 0.0) + np.asarray(moment, np.float64)
-                if directory is not None and not number:
+                if not number:
                     kept |= _named(name, pair, pictures)
-        if directory is not None and self.pictures:
-            directory.mkdir(parents=True, exist_ok=True)
-            np.savez(directory / "reconstructions.npz", allow_pickle=False, **kept)
         values = {}
         for sensor, (error, square, weight, total) in ((s, _totals(m)) for s, m in sums.items()):
             values[f"reconstruct/{sensor}"] = error / weight.mean()
             values[f"reconstruct/{sensor}/mean"] = float(
                 (square / weight - (total / weight) ** 2).mean()
             )
-        return values
+        return values, kept
 
     @functools.partial(jax.jit, static_argnames=("self", "pair"))
     def _errors(self, params, parts, real, key, pair):
@@ -201,6 +201,15 @@ class Probe:
             "patches": tuple(p[few] for p in patches), "predicted": tuple(p[few] for p in pixels),
         }  # fmt: skip
         return moments, pictures
+
+
+def _keep(directory: Path, step: int, scenes: Mapping[str, np.ndarray]) -> None:
+    """Writes reconstructions.npz, whole or not at all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    part = directory / "reconstructions.part"
+    with part.open("wb") as file:
+        np.savez(file, allow_pickle=False, step=step, **scenes)
+    os.replace(part, directory / "reconstructions.npz")
 
 
 def _totals(moment: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:

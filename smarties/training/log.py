@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from smarties import errors, machine
 from smarties.training import clock, norms, plan, rundir, settings, storage, trees, writer
 from smarties.training import task as tasks
 from smarties.typing import Tree
+
+Draw = Callable[[Path, int], Path | None]  # see `loop.train`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +38,12 @@ class Log:
         start: int,
         timer: clock.Clock,
         disk: storage.Storage,
+        draw: Draw | None = None,
     ):
         self._quiet = jax.process_index() != 0
         self._writer = writer.Writer(workdir, start, settings.plain(config), self._quiet)
         self._progress = writer.Progress(config.name, start, planned.steps, self._quiet)
-        self._workdir, self._timer, self._disk = workdir, timer, disk
+        self._workdir, self._timer, self._disk, self._draw = workdir, timer, disk, draw
         self._steps, self._batch_size = planned.steps, config.batch_size
         self._every, self._norms_every = config.log.every, config.log.norms_every
         self._skip_limit = config.optimizer.skip_limit
@@ -133,10 +137,25 @@ class Log:
         )
 
     def evaluated(self, step: int, numbers: dict[str, float]) -> None:
-        """Reports an evaluation."""
+        """Reports an evaluation, in numbers and in a picture."""
         self._write(step, {f"evaluate/{name}": value for name, value in sorted(numbers.items())})
         if numbers:
             self._progress.show(step, "  ".join(f"{k} {v:.4g}" for k, v in sorted(numbers.items())))
+        with self._timer.spending("evaluation"), self._disk.writing(f"the picture of step {step}"):
+            self._picture(step)
+
+    def _picture(self, step: int) -> None:
+        """Draws and shows a picture; one that fails costs the run nothing but a warning."""
+        if self._draw is None or self._quiet:
+            return
+        try:
+            path = self._draw(self._workdir, step)
+            if path is not None:
+                self._writer.picture(step, path)
+        except OSError:
+            raise  # of the disk
+        except Exception as error:
+            self._say(f"no picture of step {step} ({' '.join(repr(error).split())[:300]})")
 
     def _write(self, step: int, numbers: dict[str, float]) -> None:
         finite = {name: value for name, value in numbers.items() if math.isfinite(value)}

@@ -34,11 +34,20 @@ from smarties.training import task as tasks
 from smarties.typing import Tree
 
 
-def train(task: tasks.Task, config: settings.Config, workdir: str | Path) -> dict[str, float]:
+def train(
+    task: tasks.Task,
+    config: settings.Config,
+    workdir: str | Path,
+    draw: logs.Draw | None = None,
+) -> dict[str, float]:
     """Returns the numbers of the final evaluation, and leaves a run directory.
 
     Resumes from the last checkpoint in `workdir`; the run is then, metrics.jsonl included, the same
     as if it had never stopped.
+
+    Args:
+      draw: (workdir, step) -> the picture made of what the task's evaluation left, or None; called
+        by the first process. Its name ends in the step, as in "scenes-00000050.png".
 
     Raises:
       UserError: a workdir of another run, changed data, other parameters, storage that fails, or
@@ -72,7 +81,9 @@ def train(task: tasks.Task, config: settings.Config, workdir: str | Path) -> dic
             _say(f"resuming from step {start} of {planned.steps}", first)
         with timer.spending("compile"):
             step_fn = planned.compile()
-            log = stack.enter_context(logs.Log(task, config, workdir, planned, start, timer, disk))
+            log = stack.enter_context(
+                logs.Log(task, config, workdir, planned, start, timer, disk, draw)
+            )
         window = stack.enter_context(profiler.Window(config.log.profile, workdir / "profile"))
         batches = task.batches("train", jax.process_index(), jax.process_count(), start)
         feed = prefetch(batches, planned.put)

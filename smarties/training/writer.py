@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tqdm
+from PIL import Image
 
 from smarties import errors
 
@@ -58,6 +60,7 @@ class Writer:
         self._metrics = self._clock = self._board = self._wandb = None
         if quiet:
             return
+        _forget_pictures(workdir / "figures", start)
         log = config["log"]
         board = _needed("tensorboardX", "log.tensorboard") if log["tensorboard"] else None
         wandb = _needed("wandb", "log.wandb") if log["wandb"] else None
@@ -66,6 +69,7 @@ class Writer:
         if board:
             self._board = board.SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
         if wandb:
+            self._image = wandb.Image
             self._wandb = wandb.init(
                 name=config["name"],
                 dir=str(workdir),
@@ -91,12 +95,30 @@ class Writer:
         if self._wandb is not None:
             self._wandb.log(dict(values), step=step)
 
+    def picture(self, step: int, path: Path) -> None:
+        """Shows a picture, NAME-STEP.png, where pictures can be shown beside numbers."""
+        name = f"evaluate/{path.stem.rpartition('-')[0]}"
+        if self._board is not None:
+            with Image.open(path) as opened:
+                pixels = np.asarray(opened.convert("RGB"))
+            self._board.add_image(name, pixels, step, dataformats="HWC")
+        if self._wandb is not None:
+            self._wandb.log({name: self._image(str(path))}, step=step)
+
     def close(self) -> None:
         for sink in (self._metrics, self._clock, self._board):
             if sink is not None:
                 sink.close()
         if self._wandb is not None:
             self._wandb.finish()
+
+
+def _forget_pictures(directory: Path, start: int) -> None:
+    """Deletes the pictures NAME-STEP.png of evaluations that a run resumed at `start` repeats."""
+    for path in directory.glob("*-*.png"):
+        step = path.stem.rpartition("-")[2]
+        if len(step) >= 8 and step.isdigit() and int(step) >= start:
+            path.unlink()
 
 
 def _needed(module: str, key: str) -> Any:

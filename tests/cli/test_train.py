@@ -10,6 +10,7 @@ import pytest
 
 from smarties import tasks
 from smarties.cli import main as commands
+from smarties.figures import sheet
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
 import toy
@@ -56,6 +57,13 @@ def test_trains_with_overrides_into_the_default_workdir(smarties, tmp_path):
     assert (config["batch_size"], config["model"]["widths"]) == (24, [4, 4])
     assert (config["optimizer"]["beta2"], config["optimizer"]["ema"]) == (0.5, 0.9)
     assert json.loads((tmp_path / "runs" / "toy" / "results.json").read_text())["step"] == 3
+
+
+def test_evaluations_are_drawn(smarties, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(sheet, "draw", lambda workdir, step: drawn.append((str(workdir), step)))
+    assert smarties("train", "--config=toy.py", "--config.evaluate.every=2").code == 0
+    assert drawn == [("runs/toy", step) for step in (0, 2, 3)]
 
 
 def test_dry_run_prints_everything_and_writes_nothing(smarties, tmp_path):

@@ -185,5 +185,7 @@ def test_training_beats_the_mean_and_random_weights_on_held_out_scenes(
     for sensor in ("sentinel2-l2a", "sentinel1-grd"):
         name = f"reconstruct/{sensor}"
         assert values[name] < 0.75 * values[f"{name}/random"]
-    assert (tmp_path / "reconstructions.npz").exists()
+    with np.load(tmp_path / "reconstructions.npz") as scenes:
+        assert int(scenes["step"]) == 150
+        assert scenes["radar/0/sentinel2-l2a/predicted"].shape == (4, 12, 12, 64)
     assert all(np.isfinite(v) for v in values.values())
