@@ -10,11 +10,11 @@ from rich.text import Text
 
 from smarties.errors import unknown
 from smarties.figures import braille, terminal, timing
-from smarties.figures.run import Run, evaluated, finite, last, smooth
+from smarties.figures.numbers import duration, short
+from smarties.figures.run import BESIDE, Run, evaluated, finite, last, smooth, under
 
 SCALES = ("auto", "log", "linear")
 _STYLES = ("cyan", "yellow", "green", "magenta", "red", "blue")
-_BESIDE = ("/random", "/chance", "/mean", "/low", "/high")  # of a number: the first is its baseline
 _LONG = 60  # points from which on a curve is smoothed
 _CELL = 39  # columns of a number of the evaluation: two fit a terminal of 80
 _SILENCE = 120.0  # seconds without a line that are never worth a word
@@ -82,8 +82,8 @@ def _facts(run: Run) -> list[Text]:
         said = "no number yet" if run.config else "has not begun"
         return [Text(said, "yellow"), *silence]
     steps = f"step {run.step:,} of {run.steps:,}" if run.steps else f"step {run.step:,}"
-    took, left = timing.duration(sum(timing.spent(run).values())), timing.left(run)
-    known = f"finished in {took}" if run.finished else left and f"{timing.duration(left)} left"
+    took, left = duration(sum(timing.spent(run).values())), timing.left(run)
+    known = f"finished in {took}" if run.finished else left and f"{duration(left)} left"
     pace, wait, (unit, speed) = timing.pace(run), timing.waiting(run), timing.speed(run)
     mfu, memory = (last(run.clock.get(name)) for name in ("mfu", "memory_gb"))
     facts = [
@@ -102,16 +102,15 @@ def _silence(run: Run) -> list[Text]:
     if run.finished or run.written is None:
         return []
     seconds = max(time.time() - run.written, 0.0)
-    told = timing.duration(seconds)
+    told = duration(seconds)
     if seconds > max(_SILENCE, 3 * max(timing.gaps(run), default=0.0)):
         return [Text(f"no line for {told}", "bold red")]
-    return [Text(f"last line {told} ago")]
+    return [Text(f"{'last line' if run.metrics else 'begun'} {told} ago")]
 
 
 def _found(run: Run, start: str) -> dict[str, np.ndarray]:
     """Returns the values of the metrics whose names begin so, by the rest of the name."""
-    named = {k[len(start) :]: v for k, v in run.metrics.items() if k.startswith(start)}
-    series = {name: finite(values)[1] for name, values in named.items()}
+    series = {name: finite(values)[1] for name, values in under(run.metrics, start).items()}
     return {name: values for name, values in series.items() if len(values)}
 
 
@@ -176,7 +175,7 @@ def _spans_much(values: np.ndarray) -> bool:
 def _evaluation(run: Run, width: int, rows: int) -> list[Text]:
     """Returns the numbers of the last evaluation in columns, at most `rows` lines."""
     found = _found(run, "evaluate/")
-    names = [k for k in found if not (k.endswith(_BESIDE) and k.rpartition("/")[0] in found)]
+    names = [k for k in found if not (k.endswith(BESIDE) and k.rpartition("/")[0] in found)]
     if not names or rows < 4:
         return []
     groups: dict[str, list[str]] = {}
@@ -203,7 +202,7 @@ def _group(
     group: str, names: Sequence[str], found: Mapping[str, np.ndarray], width: int
 ) -> Iterator[Text]:
     """Yields a heading and a line per number: its name, curve, value and baseline."""
-    beside = next((b for b in _BESIDE if f"{names[0]}{b}" in found), "")
+    beside = next((b for b in BESIDE if f"{names[0]}{b}" in found), "")
     if group:
         yield Text(f"{group:<{width - 6}}{beside[1:]:>6}", "dim")
     for name in names:
@@ -217,10 +216,3 @@ def _group(
         if curve:
             text.append_text(braille.small(found[name], curve, "cyan"))
         yield text.append_text(numbers)
-
-
-def short(value: float) -> str:
-    """Returns a number in six characters or little more."""
-    if float(value).is_integer() and abs(value) < 1e6:
-        return f"{value:.0f}"
-    return f"{value:.3f}" if 0.001 <= abs(value) < 100 else f"{value:.3g}"

@@ -3,10 +3,14 @@
 import base64
 import html
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib import image
+
+from smarties.figures import curves
+from smarties.figures.numbers import short
+from smarties.figures.run import Series, finite
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1f2933; --soft: #6b7785; --rule: #e1e6eb; }
@@ -17,6 +21,9 @@ body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica 
 h1 { font-size: 2.1rem; line-height: 1.15; letter-spacing: -0.02em; margin: 0 0 .5rem; }
 h2 { font-size: 1.15rem; letter-spacing: -0.01em; margin: 3.25rem 0 .35rem; }
 h3 { font-size: .95rem; font-weight: 600; margin: 1.75rem 0 .5rem; }
+h4 { white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
+   font-size: .85rem; font-weight: 500; margin: .9rem 0 .1rem; }
+h4 span { color: var(--soft); font-weight: 400; margin-left: .35rem; }
 p { margin: 0 0 .9rem; max-width: 46rem; }
 .soft, figcaption, th { color: var(--soft); }
 .note { font-size: .88rem; color: #7a5b16; background: #fdf7e6; padding: .45rem .75rem;
@@ -35,6 +42,12 @@ td b { font-weight: 700; }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: .85rem; margin: 0 0 .4rem; max-width: 46rem; }
 img.curve { width: 100%; height: auto; display: block; }
+.multiples { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5rem, 1fr));
+  gap: .2rem 1.2rem; }
+.bar { display: flex; height: 1.1rem; border-radius: .2rem; overflow: hidden; margin: .6rem 0; }
+.key { display: flex; flex-wrap: wrap; gap: .2rem 1.6rem; font-size: .88rem; max-width: none; }
+.key i { display: inline-block; width: .7rem; height: .7rem; border-radius: .15rem;
+  margin-right: .4rem; }
 .scenes { display: grid; grid-template-columns: repeat(auto-fit, minmax(25rem, 1fr));
   gap: 1.6rem 2rem; margin-top: .9rem; }
 .scene { display: grid; grid-template-columns: 1.1rem repeat(4, 1fr); gap: 4px;
@@ -69,6 +82,19 @@ def table(title: str, caption: str, header: Sequence[str], rows: Iterable[Sequen
     lines = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
     return (f"<section><h2>{title}</h2><figcaption>{caption}</figcaption><table><thead><tr>{head}"
             f"</tr></thead><tbody>{lines}</tbody></table></section>")  # fmt: skip
+
+
+def multiples(series: Mapping[str, Series], shares: Collection[str] = ()) -> str:
+    """Returns small curves with their names and last values; those in `shares` are in percent."""
+    figures = []
+    for name, values in series.items():
+        (_, heights), said, percent = finite(values), html.escape(name), name in shares
+        if not len(heights):
+            continue
+        now = f"{100 * heights[-1]:.3g} %" if percent else short(heights[-1])
+        curve = inline(curves.small(values, percent), "svg+xml", f"{name} over steps", "curve")
+        figures.append(f"<figure><h4>{said} <span>{now}</span></h4>{curve}</figure>")
+    return f'<div class="multiples">{"".join(figures)}</div>' if figures else ""
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -10,10 +10,13 @@ from typing import Any
 import yaml
 
 from smarties.errors import UserError
-from smarties.figures import curves, gallery, timing
+from smarties.figures import blocks, curves, gallery, resources, timing
 from smarties.figures import run as runs
-from smarties.figures.page import document, inline, table
-from smarties.figures.run import Run, last
+from smarties.figures.numbers import duration
+from smarties.figures.page import document, inline, multiples, table
+from smarties.figures.run import BESIDE, Run, Series, last, under
+
+_SHARES = {"knn": "Land cover, accuracy", "retrieve": "Retrieval, recall at 1"}
 
 
 def write(workdir: str | Path) -> Path:
@@ -28,7 +31,8 @@ def write(workdir: str | Path) -> Path:
     body = [
         f"<h1>{html.escape(run.name)}</h1>", _summary(run),
         *(f'<p class="note">{html.escape(note)}</p>' for note in run.notes),
-        _tables(run), _curves(run), *pictures,
+        _tables(run), _training(run), _evaluations(run), *pictures,
+        resources.section(run), blocks.section(run),
         f"<details><summary>Configuration</summary><pre>{_config(run)}</pre></details>",
     ]  # fmt: skip
     path = workdir / "report.html"
@@ -43,20 +47,25 @@ def _summary(run: Run) -> str:
     total = run.steps or run.step
     steps = f"{total:,} steps" if run.step == total else f"{run.step:,} of {total:,} steps"
     size = run.get("batch_size")
-    pairs = [f"{s['first']} with {s['second']}" for s in run.get("data", "streams").values()
-             if {"first", "second"} <= set(s)] if run.get("data", "streams") else []  # fmt: skip
-    seconds = sum(timing.spent(run).values())
-    speed = next((v for k, v in run.clock.items() if k.endswith("_per_second")), None)
-    unit = next((k[: -len("_per_second")] for k in run.clock if k.endswith("_per_second")), "")
+    seconds, (unit, _) = sum(timing.spent(run).values()), timing.speed(run)
+    speed = run.clock.get(f"{unit}_per_second")
     facts = [
         f"{steps} of {size:,} {unit or 'examples'}" if size else steps,
-        ", ".join(pairs),
+        ", ".join(f"{first} with {second}" for first, second in _pairs(run)),
         str(run.get("hardware") or ""),
-        timing.duration(seconds) if seconds else "",
+        duration(seconds) if seconds else "",
         f"{statistics.median(speed.values()):,.0f} {unit}/s" if speed else "",
     ]
     shown = " &middot; ".join(html.escape(fact) for fact in facts if fact)
     return f'<p class="soft wide">{shown}</p>'
+
+
+def _pairs(run: Run) -> list[tuple[str, str]]:
+    """Returns the sensors of each stream of a run that learns from pairs."""
+    streams = run.get("data", "streams")
+    found = streams.values() if isinstance(streams, dict) else ()
+    pairs = [(s.get("first"), s.get("second")) for s in found if isinstance(s, dict)]
+    return [(str(first), str(second)) for first, second in pairs if first and second]
 
 
 def _tables(run: Run) -> str:
@@ -99,14 +108,13 @@ def _tables(run: Run) -> str:
                        rows)  # fmt: skip
     if left:
         rows = [[html.escape(k), f"{v:.4g}"] for k, v in sorted(left.items())]
-        text += table("Other numbers", "", ("name", "value"), rows)
-    return text or '<p class="note">no evaluation yet</p>'
+        text += table("Other numbers" if text else "Evaluation", "", ("name", "value"), rows)
+    return text or f'<p class="note">no evaluation{"" if run.finished else " yet"}</p>'
 
 
 def _order(run: Run) -> Any:
     """Returns a sort key: sensors of the streams first, in their order; then by name."""
-    streams = run.get("data", "streams") or {}
-    known = [s.get(side, "") for s in streams.values() for side in ("first", "second")]
+    known = [sensor for pair in _pairs(run) for sensor in pair]
 
     def key(name: str) -> tuple[int, int, str]:
         first = name.partition("->")[0]
@@ -132,25 +140,40 @@ def _marked(values: Sequence[float], form: str, best: Any) -> list[str]:
     return [f"<b>{t}</b>" if v == top else t for t, v in zip(text, values, strict=True)]
 
 
-def _curves(run: Run) -> str:
-    figures = []
-    if run.metrics.get("train/loss"):
-        figures.append(("Loss", "", curves.loss(run.metrics["train/loss"])))
-    for kind, title in (("knn", "Land cover, accuracy"), ("retrieve", "Retrieval, recall at 1")):
-        start = f"evaluate/{kind}/"
-        found = {k.removeprefix(start): v for k, v in run.metrics.items() if k.startswith(start)}
-        names = sorted((k for k in found if "/" not in k), key=_order(run))
-        lines = [curves.Curve(_way(k), found[k], last(found.get(f"{k}/random"))) for k in names]
-        chance = next((last(v) for k, v in found.items() if k.endswith("/chance")), None)
+def _training(run: Run) -> str:
+    found = under(run.metrics, "train/")
+    text = _figure("Loss", "", curves.loss(found.pop("loss"))) if "loss" in found else ""
+    moving = {k.replace("_", " "): v for k, v in found.items() if len(set(v.values())) > 1}
+    text += multiples(moving)
+    return f"<h2>Training</h2>{text}" if text else ""
+
+
+def _evaluations(run: Run) -> str:
+    """Returns the curves of the evaluation where there has been more than one."""
+    found = {k: v for k, v in under(run.metrics, "evaluate/").items() if len(v) > 1}
+    text = ""
+    for kind, title in _SHARES.items():
+        of_kind = under(found, f"{kind}/")
+        names = sorted((k for k in of_kind if "/" not in k), key=_order(run))
+        lines = [curves.Curve(_way(k), of_kind[k], last(of_kind.get(f"{k}/random"))) for k in names]
+        chance = next((last(v) for k, v in of_kind.items() if k.endswith("/chance")), None)
         caption = "Dashed: random weights" + ("." if chance is None else "; dotted: chance.")
-        if lines:
-            figures.append((title, caption, curves.lines(lines, chance)))
-    text = [
+        text += _figure(title, caption, curves.lines(lines, chance)) if lines else ""
+    groups: dict[str, dict[str, Series]] = {}
+    for name in sorted(found):
+        kind, _, rest = name.rpartition("/")
+        if kind.partition("/")[0] not in _SHARES and not (name.endswith(BESIDE) and kind in found):
+            groups.setdefault(kind, {})[rest] = found[name]
+    for kind, series in groups.items():
+        text += (f"<h3>{html.escape(kind.capitalize())}</h3>" if kind else "") + multiples(series)
+    return f"<h2>Evaluations</h2>{text}" if text else ""
+
+
+def _figure(title: str, caption: str, svg: bytes) -> str:
+    return (
         f"<figure><h3>{title}</h3><figcaption>{caption}</figcaption>"
         f"{inline(svg, 'svg+xml', f'{title}, over steps', 'curve')}</figure>"
-        for title, caption, svg in figures
-    ]
-    return "<h2>Training</h2>" + "".join(text) if text else ""
+    )
 
 
 def _config(run: Run) -> str:

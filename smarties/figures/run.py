@@ -12,6 +12,9 @@ from smarties.errors import UserError
 
 Series = Mapping[int, float]  # by step
 
+# Ends of the names of what stands beside an evaluated number; the first there is, is its baseline.
+BESIDE = ("/random", "/chance", "/mean", "/low", "/high")
+
 
 class Lines:
     """The numbers in a file of {"step", "name", "value"} lines.
@@ -107,7 +110,7 @@ class Run:
 
     def _last_evaluation(self) -> None:
         at = evaluated(self)
-        found = {k[9:]: v for k, v in self.metrics.items() if k.startswith("evaluate/")}
+        found = under(self.metrics, "evaluate/")
         self.numbers = {k: v[at] for k, v in found.items() if at in v}
         if self.numbers:
             self.notes.append(f"the numbers are those of step {at:,}")
@@ -116,7 +119,8 @@ class Run:
         try:
             content = json.loads((self.workdir / name).read_text())
         except (FileNotFoundError, NotADirectoryError):
-            self.notes.append(f"no {name}")
+            end = ": the run has not come to its end" if name == "results.json" else ""
+            self.notes.append(f"no {name}{end}")
         except (OSError, ValueError) as error:
             self.notes.append(f"{name} cannot be read ({error})")
         else:
@@ -151,7 +155,12 @@ def read(workdir: str | Path) -> Run:
 
 def evaluated(run: Run) -> int:
     """Returns the step of the last evaluation, or 0."""
-    return _end({k: v for k, v in run.metrics.items() if k.startswith("evaluate/")})
+    return _end(under(run.metrics, "evaluate/"))
+
+
+def under(series: Mapping[str, Series], start: str) -> dict[str, Series]:
+    """Returns those whose names begin with `start`, by the rest of their names."""
+    return {name[len(start) :]: v for name, v in series.items() if name.startswith(start)}
 
 
 def _end(series: Mapping[str, Series]) -> int:

@@ -2,20 +2,20 @@
 
 import statistics
 
-from smarties.figures.run import Run, last
+from smarties.figures.run import Run, last, under
 
 _RECENT = 20  # reports of the clock that say how fast a run is now
 
 
 def spent(run: Run) -> dict[str, float]:
     """Returns the seconds by what they went to (step, data_wait, evaluation, ...), most first."""
-    times = {k[5:]: sum(v.values()) for k, v in run.clock.items() if k.startswith("time/")}
+    times = {part: sum(seconds.values()) for part, seconds in under(run.clock, "time/").items()}
     return dict(sorted(times.items(), key=lambda item: -item[1]))
 
 
 def gaps(run: Run) -> list[float]:
     """Returns the seconds from each report of the clock to the next."""
-    times = [v for k, v in run.clock.items() if k.startswith("time/")]
+    times = under(run.clock, "time/").values()
     return [sum(v.get(step, 0.0) for v in times) for step in _reports(run)]
 
 
@@ -61,15 +61,3 @@ def left(run: Run) -> float | None:
     took = [v for v in run.clock.get("time/evaluation", {}).values() if v]
     to_come = (run.steps - 1) // every - run.step // every + 1 if every else 1
     return (run.steps - run.step) * second + to_come * (statistics.median(took) if took else 0.0)
-
-
-def duration(seconds: float) -> str:
-    """Returns "2 d 3 h", "3 h 20 min", "4 min 5 s" or "6 s"."""
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    whole = round(seconds)
-    at = next((i for i, (_, size) in enumerate(units) if whole >= size), len(units) - 1)
-    parts = []
-    for name, size in units[at : at + 2]:
-        parts.append(f"{whole // size} {name}")
-        whole %= size
-    return " ".join(parts)

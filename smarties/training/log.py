@@ -143,6 +143,11 @@ class Log:
             self._progress.show(step, "  ".join(f"{k} {v:.4g}" for k, v in sorted(numbers.items())))
         with self._timer.spending("evaluation"), self._disk.writing(f"the picture of step {step}"):
             self._picture(step)
+        if step == self._steps:  # what no report of a step is left to hold
+            seconds = self._timer.split()
+            spent = {f"time/{name}": seconds[name] for name in clock.PARTS if seconds[name]}
+            with self._disk.writing("clock.jsonl"):
+                self._writer.write_clock(step, spent)
 
     def _picture(self, step: int) -> None:
         """Draws and shows a picture; one that fails costs the run nothing but a warning."""

@@ -10,7 +10,7 @@ import pytest
 
 from smarties.cli import main
 from smarties.errors import UserError
-from smarties.figures import curves, reconstructions, report
+from smarties.figures import blocks, curves, reconstructions, report
 from smarties.losses import reconstruction
 from smarties.spectrum import registry
 
@@ -77,10 +77,10 @@ def test_the_page_holds_the_numbers_and_marks_the_best(run):
 def test_the_page_stands_alone(run):
     page = report.write(run).read_text()
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert len(sources) == 3 + SCENES * 2 * 4
+    assert len(sources) == 5 + SCENES * 2 * 4
     assert all(source.startswith("data:image/") for source in sources)
     assert "<script" not in page and "url(" not in page and "@import" not in page
-    for source in sources[:3]:
+    for source in sources[:5]:
         svg = base64.b64decode(source.split(",")[1]).decode()
         assert not re.search(r'(?:href|src)="(?!#)', svg)
 
@@ -164,3 +164,82 @@ def test_a_loss_that_spans_much_is_drawn_on_a_log_axis_and_nan_is_left_out():
     flat = curves.loss({1: 1.0, 2: float("nan"), 3: 1.2})
     steep = curves.loss({1: 100.0, 2: 10.0, 3: 1.0})
     assert b">100<" in steep and b">10<" in steep and b">100<" not in flat
+
+
+def lines(series: dict[str, dict[int, float]]) -> str:
+    entries = [
+        {"step": s, "name": k, "value": v} for k, of in series.items() for s, v in of.items()
+    ]
+    return "".join(json.dumps(entry) + "\n" for entry in entries)
+
+
+def test_a_run_of_another_task_has_a_page(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"steps": 9, "data": {"streams": [3]}}))
+    series = {"train/loss": {1: 1.0, 2: 0.5}, "train/absolute": {1: 3.0, 2: 2.0},
+              "train/skipped": {1: 0.0, 2: 0.0}, "evaluate/bias": {0: 1.0, 2: 12.625},
+              "evaluate/iou/forest": {0: 0.25, 2: 0.75},
+              "evaluate/iou/forest/low": {0: 0.1, 2: 0.5}}  # fmt: skip
+    (tmp_path / "metrics.jsonl").write_text(lines(series))
+    page = report.write(tmp_path).read_text()
+    assert "2 of 9 steps" in page and "not come to its end" in page and "those of step 2" in page
+    assert "<td>bias</td><td>12.62</td>" in page and "<td>iou/forest</td><td>0.75</td>" in page
+    found = re.findall(r"<h4>([^<]+) <span>([^<]+)</span>", page)
+    assert found == [("absolute", "2"), ("bias", "12.625"), ("forest", "0.750")]
+    assert "<h3>Iou</h3>" in page and "pictures" not in page
+
+
+def test_a_run_without_anything_but_its_end_has_a_page(tmp_path):
+    (tmp_path / "results.json").write_text('{"step": 12}')
+    page = report.write(tmp_path).read_text()
+    assert "12 steps" in page and "<img" not in page
+    assert re.findall('"note">([^<]+)', page) == [
+        "no config.json", "no metrics.jsonl", "no clock.jsonl", "no evaluation",
+    ]  # fmt: skip
+
+
+def test_the_bar_shows_where_the_time_went(run):
+    clock = {"time/step": {10: 50.0, 20: 22.0}, "time/evaluation": {10: 20.0, 20: 4.0},
+             "time/data_wait": {10: 3.0, 20: 0.5}, "time/compile": {10: 0.0},
+             "time/checkpoint": {20: 0.5}, "mfu": {10: 0.25, 20: 0.375},
+             "pairs_per_second": {10: 1.0, 20: 2.0}, "memory_gb": {10: 1.0, 20: 2.5}}  # fmt: skip
+    (run / "clock.jsonl").write_text(lines(clock))
+    page = report.write(run).read_text()
+    widths = [float(w) for w in re.findall(r'<i style="width: ([\d.]+)%', page)]
+    assert widths == [72.0, 24.0, 3.5, 0.5]
+    key = re.findall(r"</i>([^<]+) <b>([^<]+)</b> ([^<]+)</span>", page)
+    assert key == [("steps", "72 %", "1 min 12 s"), ("evaluation", "24 %", "24 s"),
+                   ("waiting for data", "4 %", "4 s"), ("checkpoint", "0.5 %", "0 s")]  # fmt: skip
+    assert "1 min 40 s of wall time" in page
+    for text in ("MFU <span>37.5 %", "pairs/s <span>2<", "memory, GB <span>2.500",
+                 "waiting for data <span>2.22 %"):  # fmt: skip
+        assert text in page, text
+
+
+SIZES = {"gradient": 0.5, "update": 0.01, "parameter": 3.0}
+PARTS = ("decoder/embed", "encoder/transformer/blocks/10", "encoder/transformer/blocks/2",
+         "heads/kernel")  # fmt: skip
+
+
+def test_norms_are_maps_of_blocks_in_their_order(tmp_path):
+    norms = {f"norms/{kind}/{part}": {10: size, 20: 2 * size} for kind, size in SIZES.items()
+             for part in PARTS}  # fmt: skip
+    (tmp_path / "metrics.jsonl").write_text(lines(norms))
+    page = report.write(tmp_path).read_text()
+    svg = base64.b64decode(re.findall(r'alt="norms[^"]*" src="[^,]*,([^"]*)"', page)[0]).decode()
+    texts = re.findall(r">([^<>]+)</text>", svg)
+    parts = ["encoder block 2", "encoder block 10", "decoder embed", "heads kernel"]
+    assert [text for text in texts if text in parts] == parts
+    for title in ("gradient", "update ÷ parameter", "parameter"):
+        assert title in texts
+    assert "0.0033" in texts and "6" in texts  # 0.01 / 3, and the largest parameter
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e-12])
+def test_norms_that_do_not_move_or_are_zero_are_drawn(value):
+    maps = {"gradient": {"a": {10: value}}, "parameter": {"a": {10: value}, "b": {20: 1.0}}}
+    assert blocks._picture(maps).startswith(b"<?xml")
+
+
+def test_long_logs_are_drawn_with_few_columns():
+    norms = {"gradient": {"a": {step: 1.0 + step for step in range(0, 100_000, 10)}}}
+    assert len(blocks._picture(norms)) < 20_000

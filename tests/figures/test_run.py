@@ -6,6 +6,7 @@ import pytest
 
 from smarties.figures import run as runs
 from smarties.figures import timing
+from smarties.figures.numbers import duration
 
 
 def line(step, value, name="train/loss"):
@@ -107,4 +108,4 @@ def test_seconds_of_one_step_add_up(tmp_path):
     [(0, "0 s"), (59.6, "1 min 0 s"), (3725, "1 h 2 min"), (200_000, "2 d 7 h")],
 )
 def test_durations_are_in_two_units(seconds, words):
-    assert timing.duration(seconds) == words
+    assert duration(seconds) == words

@@ -52,6 +52,22 @@ def test_a_run_leaves_a_run_directory(tmp_path):
     assert clock == {f"time/{part}" for part in parts} | {"rows_per_second", "memory_gb"}
 
 
+def test_the_clock_holds_the_last_evaluation_too(tmp_path):
+    class Thorough(toy.Linear):
+        def evaluate(self, params, step, directory):
+            time.sleep(0.1)
+            return super().evaluate(params, step, directory)
+
+    begun = time.perf_counter()
+    loop.train(Thorough(), toy.config(steps=4, evaluate__every=2), tmp_path)
+    wall = time.perf_counter() - begun
+    lines = [json.loads(line) for line in (tmp_path / "clock.jsonl").read_text().splitlines()]
+    times = [line for line in lines if line["name"].startswith("time/")]
+    evaluations = [line["value"] for line in times if line["name"] == "time/evaluation"]
+    assert sum(evaluations) > 0.3 and evaluations[-1] > 0.1
+    assert sum(line["value"] for line in times) < wall
+
+
 def test_numbers_are_those_of_the_bare_step(tmp_path):
     loop.train(toy.Linear(noise=0.1), toy.config(steps=5, log__every=1), tmp_path)
     task = toy.Linear(noise=0.1)
