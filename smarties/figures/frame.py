@@ -124,7 +124,8 @@ def _numbers(run: Run) -> list[Text]:
         alarm = "bold red" if name == "skipped" and values[-1] else ""
         text = Text(f"{name.replace('_', ' ')} {short(values[-1])}", alarm)
         if np.ptp(values):
-            text.append(" ").append_text(braille.small(values, 8, "cyan"))
+            curve = smooth(values) if len(values) > _LONG else values
+            text.append(" ").append_text(braille.small(curve, 8, "cyan"))
         texts.append(text)
     return texts
 
