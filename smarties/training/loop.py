@@ -103,6 +103,7 @@ def train(
                 saver.finish()
                 raise errors.Preempted(f"saved at step {step} of {planned.steps} in {workdir}")
             if evaluating:
+                numbers = {}  # should this one fail, the last one's are not told again
                 with timer.spending("evaluation"), disk.writing("an evaluation"):
                     numbers = _evaluate(task, run, step, workdir / "figures")
                 log.evaluated(step, numbers)

@@ -153,6 +153,19 @@ def test_a_full_disk_may_be_borne_until_there_is_room(tmp_path, small_disk, caps
         assert all(np.isfinite(leaf).all() for leaf in trees.leaves(found).values())
 
 
+def test_an_evaluation_that_could_not_be_written_repeats_no_old_numbers(tmp_path, capsys):
+    class Unlucky(toy.Linear):
+        def evaluate(self, params, step, directory):
+            if step in (4, 12):
+                raise OSError(28, "No space left on device")
+            return super().evaluate(params, step, directory)
+
+    config = toy.config(checkpoint__on_failure="continue", evaluate__every=4)
+    assert loop.train(Unlucky(), config, tmp_path) == {}
+    assert capsys.readouterr().err.count("an evaluation could not be written") == 2
+    assert set(_values(tmp_path, "evaluate/bias")) == {0, 8}
+
+
 def test_metrics_that_a_full_disk_refused_are_written_later(tmp_path, small_disk):
     from smarties.training import writer
 
