@@ -30,7 +30,13 @@ def join() -> None:
                 f"environment gives {given}: set all three, as host:port, the number of processes, "
                 "and this one's number from 0"
             )
-        _initialize(coordinator_address=address, num_processes=int(count), process_id=int(rank))
+        # Else JAX would look round all the same, and in a SLURM job give each process one GPU.
+        _initialize(
+            coordinator_address=address,
+            num_processes=int(count),
+            process_id=int(rank),
+            cluster_detection_method="deactivate",
+        )
     elif _in_step_of_several() or os.environ.get("SMARTIES_DISTRIBUTED") == "1":
         _initialize()
 

@@ -1,5 +1,10 @@
 """Who joins whom, by the environment."""
 
+import os
+import socket
+import subprocess
+import sys
+
 import jax
 import pytest
 
@@ -34,11 +39,34 @@ def test_a_process_alone_joins_nobody(joined):
 
 def test_named_processes_are_joined(joined):
     found = joined(JAX_COORDINATOR_ADDRESS="h:1", JAX_NUM_PROCESSES="4", JAX_PROCESS_ID="0")
-    assert (found["coordinator_address"], found["num_processes"], found["process_id"]) == (
-        "h:1",
-        4,
-        0,
+    assert found == {
+        "coordinator_address": "h:1",
+        "num_processes": 4,
+        "process_id": 0,
+        "cluster_detection_method": "deactivate",
+        "heartbeat_timeout_seconds": processes.HEARTBEAT_SECONDS,
+    }
+
+
+def test_a_named_process_in_a_slurm_job_keeps_all_its_devices():
+    """`launch/local.sh` in an allocation; JAX alone would restrict it to device SLURM_LOCALID."""
+    with socket.socket() as held:
+        held.bind(("localhost", 0))
+        address = f"localhost:{held.getsockname()[1]}"
+    named = dict(zip(processes._NAMED, (address, "1", "0"), strict=True))
+    job = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "n1", "SLURM_NTASKS": "1"}
+    job |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    program = (
+        "import jax; from smarties.training import processes; processes.join();"
+        "print(jax.config.read('jax_cuda_visible_devices'))"
     )
+    done = subprocess.run(
+        [sys.executable, "-W", "error:Kubernetes", "-c", program],
+        env={**os.environ, **named, **job},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "all", done.stderr
 
 
 @pytest.mark.parametrize("way", [{"SLURM_STEP_NODELIST": "n[1-2]", "SLURM_NTASKS": "2"},
