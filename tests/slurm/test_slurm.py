@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "faults"))
-import harness
+import harness  # noqa: E402
 
 pytestmark = pytest.mark.slurm
 
@@ -48,7 +48,7 @@ def _free_ports(count):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Returns a function that runs a SLURM command on a cluster of the nodes `localhost`, `other`."""
+    """Returns a function that runs a SLURM command on a cluster of two nodes, and its folder."""
     _install()
     directory = tmp_path_factory.mktemp("slurm")
     key = directory / "munge.key"
@@ -62,19 +62,22 @@ def cluster(tmp_path_factory):
     environment = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS",)}
     environment |= {"SLURM_CONF": str(directory / "slurm.conf")}
     (directory / "tmp").mkdir()
+    for gpu in range(4):  # files stand for them: SLURM deals out names
+        (directory / f"gpu{gpu}").touch()
+    (directory / "gres.conf").write_text(f"Name=gpu File={directory}/gpu[0-3]\n")
     daemons = (
-        ("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={directory}/munge.socket",
-         f"--pid-file={directory}/munged.pid", f"--seed-file={directory}/munge/seed",
-         f"--log-file={directory}/munge/log"),
+        ("munged", "--foreground", "--force", f"--key-file={key}",
+         f"--socket={directory}/munge.socket", f"--pid-file={directory}/munged.pid",
+         f"--seed-file={directory}/munge/seed", f"--log-file={directory}/munge/log"),
         ("slurmctld", "-D"),
-        ("slurmd", "-D", "-N", "localhost"),
-        ("slurmd", "-D", "-N", "other"),
+        ("slurmd", "-D", "-N", "127.0.0.1"),
+        ("slurmd", "-D", "-N", "127.0.0.2"),
     )  # fmt: skip
     running = []
     try:
         for command in daemons:
-            log = (directory / f"daemon-{len(running)}.log").open("w")
-            running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+            with (directory / f"daemon-{len(running)}.log").open("w") as log:
+                running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
             time.sleep(1)
         slurm = lambda *command: _run(*command, env=environment, cwd=directory)  # noqa: E731
         _until(lambda: slurm("sinfo", "-h", "-o", "%T").strip() == "idle", 60)
@@ -96,18 +99,18 @@ def _until(true, seconds):
         time.sleep(0.2)
 
 
-def _submit(slurm, directory, workdir):
-    options = [f"--config.{key}={value}" for key, value in harness.SMALL.items()]
+def _submit(slurm, workdir, *options, **environment):
     environment = {
         "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "JAX_COMPILATION_CACHE_DIR": str(workdir.parent / "compiled"),
         "SMARTIES": f"{sys.executable} -m smarties.cli.main",
         "PYTHONPATH": str(ROOT),
-    }
+    } | environment
     exported = ",".join(["ALL", *(f"{k}={v}" for k, v in environment.items())])
-    out = slurm("sbatch", "--parsable", "--nodes=2", f"--export={exported}",
+    out = slurm("sbatch", "--parsable", "--nodes=2", f"--export={exported}", *options,
                 f"--output={workdir}.log", str(ROOT / "launch/slurm.sbatch"),
-                str(ROOT / "configs/quickstart.py"), "--workdir", str(workdir), *options)  # fmt: skip
+                str(ROOT / harness.CONFIG), "--workdir", str(workdir))  # fmt: skip
     return out.strip()
 
 
@@ -119,16 +122,9 @@ def _state(slurm, job):
 
 
 def _finish(slurm, job):
-    """Waits for a job that may sit in the queue until its begin time, which is put to now."""
-
-    def ended():
-        state, _ = _state(slurm, job)
-        if state == "PENDING":
-            with contextlib.suppress(AssertionError):
-                slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
-        return state in ("COMPLETED", "FAILED", "CANCELLED", "NODE_FAIL", "TIMEOUT")
-
-    _until(ended, 600)
+    """Waits for a job and returns how it ended, and how often it was started again."""
+    over = ("COMPLETED", "FAILED", "CANCELLED", "NODE_FAIL", "TIMEOUT")
+    _until(lambda: _state(slurm, job)[0] in over, 600)
     return _state(slurm, job)
 
 
@@ -136,7 +132,7 @@ def _finish(slurm, job):
 def undisturbed(cluster):
     slurm, directory = cluster
     workdir = directory / "undisturbed"
-    state, restarts = _finish(slurm, _submit(slurm, directory, workdir))
+    state, restarts = _finish(slurm, _submit(slurm, workdir))
     assert (state, restarts) == ("COMPLETED", 0), Path(f"{workdir}.log").read_text()
     return workdir, harness.state_of(workdir)
 
@@ -145,7 +141,7 @@ def _signalled(cluster, undisturbed, name, tell):
     """Submits, lets `tell(job)` disturb the steps, and compares what the requeued job leaves."""
     slurm, directory = cluster
     workdir = directory / name
-    job = _submit(slurm, directory, workdir)
+    job = _submit(slurm, workdir)
     _until(lambda: harness.steps(workdir) >= 5, 300)
     tell(slurm, job)
     state, restarts = _finish(slurm, job)
@@ -163,3 +159,22 @@ def test_a_requeued_job_resumes_with_the_same_bits(cluster, undisturbed):
 def test_a_job_that_is_told_of_its_time_limit_requeues_itself(cluster, undisturbed):
     warn = lambda slurm, job: slurm("scancel", "--signal=TERM", f"{job}.0")  # noqa: E731
     _signalled(cluster, undisturbed, "timed-out", warn)
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        (["--gpus-per-node=4"], 2 * ["0,1,2,3"]),
+        (["--ntasks-per-node=4", "--gpus-per-task=1"], 8 * ["0"]),
+        (["--ntasks-per-node=2", "--gpus-per-task=2"], 4 * ["0,1"]),
+    ],
+)
+def test_a_task_takes_all_gpus_that_it_is_given(cluster, options, told):
+    slurm, directory = cluster
+    program = directory / "program"
+    program.write_text("#!/usr/bin/env bash\necho $JAX_LOCAL_DEVICE_IDS\n")
+    program.chmod(0o755)
+    workdir = directory / f"gpus{options[-1]}"
+    state, _ = _finish(slurm, _submit(slurm, workdir, *options, SMARTIES=str(program)))
+    lines = Path(f"{workdir}.log").read_text().splitlines()
+    assert state == "COMPLETED" and [line.split(": ")[1] for line in lines] == told
