@@ -161,6 +161,25 @@ def test_a_job_that_is_told_of_its_time_limit_requeues_itself(cluster, undisturb
     _signalled(cluster, undisturbed, "timed-out", warn)
 
 
+def _script(directory, text):
+    program = directory / "program"
+    program.write_text(f"#!/usr/bin/env bash\n{text}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_a_cancelled_job_saves_and_stays_cancelled(cluster):
+    slurm, directory = cluster
+    save = 'trap "sleep 1; echo saved; exit 75" TERM; echo ready; while true; do sleep 0.1; done'
+    log = directory / "cancelled.log"
+    job = _submit(slurm, directory / "cancelled", SMARTIES=_script(directory, save))
+    _until(lambda: log.exists() and log.read_text().count("ready") == 2, 60)
+    slurm("scancel", job)
+    _until(lambda: log.read_text().count("saved") == 2, 60)
+    time.sleep(20)  # more than a requeued job waits
+    assert _state(slurm, job) == ("CANCELLED", 0), log.read_text()
+
+
 @pytest.mark.parametrize(
     "options, told",
     [
@@ -171,10 +190,8 @@ def test_a_job_that_is_told_of_its_time_limit_requeues_itself(cluster, undisturb
 )
 def test_a_task_takes_all_gpus_that_it_is_given(cluster, options, told):
     slurm, directory = cluster
-    program = directory / "program"
-    program.write_text("#!/usr/bin/env bash\necho $JAX_LOCAL_DEVICE_IDS\n")
-    program.chmod(0o755)
+    program = _script(directory, "echo $JAX_LOCAL_DEVICE_IDS")
     workdir = directory / f"gpus{options[-1]}"
-    state, _ = _finish(slurm, _submit(slurm, workdir, *options, SMARTIES=str(program)))
+    state, _ = _finish(slurm, _submit(slurm, workdir, *options, SMARTIES=program))
     lines = Path(f"{workdir}.log").read_text().splitlines()
     assert state == "COMPLETED" and [line.split(": ")[1] for line in lines] == told
