@@ -35,6 +35,7 @@ free_port() {
 start() { # rank address arguments...
     local rank=$1 address=$2
     shift 2
+    trap '' INT # Ctrl-C reaches everyone in the terminal, and would end them unsaved
     export JAX_COORDINATOR_ADDRESS=$address JAX_NUM_PROCESSES=$count JAX_PROCESS_ID=$rank
     if ((share)); then
         CUDA_VISIBLE_DEVICES=$(seq -s, $((rank * share)) $((rank * share + share - 1)))

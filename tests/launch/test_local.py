@@ -24,6 +24,7 @@ def _start(tmp_path, script, count=2, **environment):
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -54,14 +55,19 @@ def test_75_is_passed_on_or_starts_the_same_again(tmp_path, restart):
     assert process.returncode == (0 if restart == "1" else 75)
 
 
-def test_sigterm_reaches_every_process(tmp_path):
-    wait = 'trap "exit 75" TERM; touch "ready-$JAX_PROCESS_ID"; while true; do sleep 0.1; done'
+@pytest.mark.parametrize("tell", [os.kill, os.killpg])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_is_told_to_leave_saves(tmp_path, tell, number):
+    wait = (
+        'trap "exit 75" TERM; trap "exit 9" INT; touch "ready-$JAX_PROCESS_ID";'
+        "while true; do sleep 0.1; done"
+    )
     process = _start(tmp_path, wait, RESTART="1")
     while not all((tmp_path / f"ready-{rank}").exists() for rank in (0, 1)):
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    tell(process.pid, number)  # a terminal tells the whole group
     process.communicate(timeout=30)
-    assert process.returncode == 75  # who was told to leave does not start again
+    assert process.returncode == 75  # and does not start again
 
 
 def test_usage_without_arguments():
