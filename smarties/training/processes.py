@@ -1,6 +1,7 @@
 """Joining the processes of a run: who they are is found by `jax.distributed`, not by us."""
 
 import os
+from typing import TypeGuard
 
 import jax
 
@@ -41,8 +42,8 @@ def join() -> None:
         _initialize()
 
 
-def _natural(text: str | None) -> bool:
-    return bool(text) and text.isdecimal()
+def _natural(text: str | None) -> TypeGuard[str]:
+    return text is not None and text.isdecimal()
 
 
 def _in_step_of_several() -> bool:
