@@ -39,8 +39,8 @@ def _devices(count: int) -> list[Any]:
         pass  # this process has its devices already
     if len(jax.devices()) < count:
         raise errors.UserError(
-            f"--devices {count}: this process has {len(jax.devices())} devices already; plan in one "
-            "of its own, without XLA_FLAGS"
+            f"--devices {count}: this process has {len(jax.devices())} devices already: plan in "
+            "one of its own, without XLA_FLAGS"
         )
     return jax.devices()[:count]
 
