@@ -3,7 +3,7 @@
 Paper     SMARTIES, arXiv 2506.19585 (recipe of the authors' release; mixup and target variance as
           in the paper).
 Command   smarties train --config configs/smarties_vit_b.py:base --workdir runs/vit_b
-          (argument: base, large, huge)
+          (argument: base, large, huge, or giant, which is ours)
 Data      record folders made by `smarties data prepare`, one per pair stream; their places are
           data.streams.*.source
 Hardware  8 accelerators with 80 GB; 300 epochs of about 248,000 pairs are about 36,000 steps,
@@ -17,6 +17,7 @@ SIZES = {
     "base": dict(width=768, depth=12, heads=12),
     "large": dict(width=1024, depth=24, heads=16),
     "huge": dict(width=1280, depth=32, heads=16),
+    "giant": dict(width=1536, depth=40, heads=24),
 }
 
 

@@ -27,6 +27,7 @@ SIZES = {
     "base": Size(width=768, depth=12, heads=12),
     "large": Size(width=1024, depth=24, heads=16),
     "huge": Size(width=1280, depth=32, heads=16),
+    "giant": Size(width=1536, depth=40, heads=24),
 }
 
 
