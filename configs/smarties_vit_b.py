@@ -11,14 +11,11 @@ Hardware  8 accelerators with 80 GB; 300 epochs of about 248,000 pairs are about
 Expect    EuroSAT kNN about 93 at 50 epochs (paper, ablation); not run here.
 """
 
+import dataclasses
+
 from ml_collections import config_dict
 
-SIZES = {
-    "base": dict(width=768, depth=12, heads=12),
-    "large": dict(width=1024, depth=24, heads=16),
-    "huge": dict(width=1280, depth=32, heads=16),
-    "giant": dict(width=1536, depth=40, heads=24),
-}
+from smarties.models import autoencoder
 
 
 def get_config(size="base"):
@@ -29,7 +26,7 @@ def get_config(size="base"):
     config.model = dict(
         image_size=224,
         patch=16,
-        encoder=SIZES[size or "base"],
+        encoder=dataclasses.asdict(autoencoder.SIZES[size]),
         decoder=dict(width=512, depth=8, heads=16),
         dtype="bfloat16",
         remat="dots",

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
 
+from smarties.models import layout
+
 _SIDE = {"cpu": 1536}  # of the square matrices; large enough to fill the device
 _ROUNDS = 5
 
@@ -36,11 +38,12 @@ def rate() -> float:
     return 2 * side**3 / min(seconds[1:]) / shared
 
 
-def alone(axes: tuple[str, ...] = ("data", "fsdp", "tensor")) -> Any:
+def alone() -> Any:
     """Returns the context of a mesh of this process's first device, whatever others there are."""
     device = jax.local_devices()[:1]
-    types = (AxisType.Auto,) * len(axes)
-    return jax.set_mesh(jax.make_mesh((1,) * len(axes), axes, axis_types=types, devices=device))
+    types = (AxisType.Auto,) * len(layout.AXES)
+    sizes = (1,) * len(layout.AXES)
+    return jax.set_mesh(jax.make_mesh(sizes, layout.AXES, axis_types=types, devices=device))
 
 
 def peak_memory() -> int:

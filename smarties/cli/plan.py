@@ -21,11 +21,16 @@ def main(argv: Sequence[str]) -> None:
     config = settings.resolve(configuration.load(arguments.config, overrides))
     task = tasks.make(config, data=arguments.data)
     planned = plan.make(task, config, devices)
-    made = forecast.make(planned, task, config.model.get("dtype", "float32"))
+    counted = arguments.data or not (config.epochs or config.optimizer.warmup_epochs)
+    dtype = config.model.get("dtype", "float32")
+    made = forecast.make(planned, task, dtype, planned.steps if counted else None)
     print(forecast.describe(made, arguments.efficiency, names))
     if not arguments.data:
         size = config.model.image_size
-        print(f"\nImages of {size} x {size} stand for those of the data; --data reads these.")
+        print(
+            f"\nImages of {size} x {size} stand for those of the data; --data reads these, and so "
+            "knows the length of epochs."
+        )
 
 
 def _devices(count: int) -> list[Any]:

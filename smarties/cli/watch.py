@@ -31,5 +31,5 @@ def _parser() -> argparse.ArgumentParser:
         "--every", type=float, default=2.0, metavar="SECONDS", help="between looks (default: 2)"
     )
     parser.add_argument("--once", action="store_true", help="print one frame and end")
-    parser.add_argument("--wait", action="store_true", help="for directories not yet made")
+    parser.add_argument("--wait", action="store_true", help="for runs not yet begun")
     return parser

@@ -149,14 +149,16 @@ def pair_batches(
       workers: processes that read; 0 reads in this one.
       threads: that read, in each process.
       prefetch: batches made ahead, in each process.
-      unreadable_share: of the examples of the epochs begun, how many may be unreadable. 0 raises
-        the error of the first.
+      unreadable_share: of this process's examples of the epochs begun since `start_step`, how many
+        may be unreadable. 0 raises the error of the first.
 
     Raises:
       UserError: no streams, a share that `world` does not divide, or more unreadable examples.
     """
     if not streams:
         raise errors.UserError("no streams: a batch needs one or more pair streams")
+    if not 0 <= unreadable_share <= 1:
+        raise errors.UserError(f"data.unreadable_share {unreadable_share}: a share, 0 to 1")
     parts = []
     for name, stream in sorted(streams.items()):
         _divide(name, stream.examples_per_batch, world)
@@ -182,7 +184,7 @@ def _bounded(batches: Iterable[Tree], share: float, epoch: int) -> Iterator[Tree
             if lost > share * math.ceil(read / epoch) * epoch:
                 raise errors.UserError(
                     f"{lost} of {read} examples could not be read, more than "
-                    f"data.unreadable_share {share} allows: {part['unreadable'][-1]}"
+                    f"data.unreadable_share {share} allows: {'; '.join(part['unreadable'])}"
                 )
         yield batch
 
@@ -191,7 +193,7 @@ def batch_spec(streams: Mapping[str, Stream]) -> Tree:
     """Returns the global batch of `pair_batches` as `jax.ShapeDtypeStruct`s, without the ids."""
     spec = {}
     for name, stream in sorted(streams.items()):
-        pair = {key: part for key, part in stream[0].items() if key != "id"}
+        pair = {key: part for key, part in sources.first(stream).items() if key != "id"}
         b = stream.examples_per_batch
         spec[name] = jax.tree.map(
             lambda x, b=b: jax.ShapeDtypeStruct((b, *np.shape(x)), np.asarray(x).dtype), pair

@@ -79,7 +79,8 @@ def align(key: Key, images: Sequence[geotiff.Image]) -> Scene:
         _check_ground(image, best, k)
     spans = np.array(coarser)[:, None]
     origins = np.round([_origin(image, best, k) for image, k in zip(images, coarser, strict=True)])
-    offsets = np.ceil((origins.max(0) - origins) / spans).astype(int)
+    start = (origins + np.ceil((origins.max(0) - origins) / spans) * spans).max(0)
+    offsets = np.round((start - origins) / spans).astype(int)
     step = math.lcm(*coarser)
     left = ((np.array([image.shape for image in images]) - offsets) * spans).min(0)
     return Scene(

@@ -59,6 +59,16 @@ class Cached:
         return self._source.identity()
 
 
+def first(source: Source) -> Example:
+    """Returns the first example that can be read; raises the last `Unreadable` where none can."""
+    for index in range(len(source)):
+        try:
+            return source[index]
+        except errors.Unreadable as error:
+            reason = error
+    raise reason
+
+
 def check_sensor(source: Source, sensor: bands.Sensor) -> None:
     """Raises `UserError` where the source's images of a sensor have other bands, order or dtype."""
     if sensor.name not in source.sensors:
@@ -71,7 +81,7 @@ def check_sensor(source: Source, sensor: bands.Sensor) -> None:
                 f"{sensor.name}: the data have band {key}s {was}, the sensor says {now}: "
                 "use the sensor the data were prepared with"
             )
-    image = source[0]["images"][sensor.name]
+    image = first(source)["images"][sensor.name]
     if image.shape[-1] != len(sensor.bands):
         raise errors.UserError(
             f"{sensor.name}: the data have {image.shape[-1]} bands, the sensor {len(sensor.bands)}"

@@ -89,8 +89,9 @@ def resample(
             strict=True,
         )
     )
-    out = jnp.einsum("bsh,bhwc->bswc", rows, image)
-    out = jnp.einsum("btw,bswc->bstc", columns, out)
+    # Bands first: the products then have long rows, whatever the number of bands.
+    out = jnp.einsum("bsh,bchw->bcsw", rows, image.transpose(0, 3, 1, 2))
+    out = jnp.einsum("bcsw,btw->bcst", out, columns).transpose(0, 2, 3, 1)
     touched = [(jnp.abs(m) > 1e-4).astype(jnp.float32) for m in (rows, columns)]
     holes = jnp.einsum("bsh,bhw,btw->bst", touched[0], 1.0 - valid, touched[1])
     turn = window.transpose[:, None, None]

@@ -14,6 +14,7 @@ Series = Mapping[int, float]  # by step
 
 # Ends of the names of what stands beside an evaluated number; the first there is, is its baseline.
 BESIDE = ("/random", "/chance", "/mean", "/low", "/high")
+_FILES = ("config.json", "metrics.jsonl", "results.json")
 
 
 class Lines:
@@ -147,10 +148,17 @@ class Run:
 
 def read(workdir: str | Path) -> Run:
     """Returns the run in a directory; raises `UserError` where there is none."""
-    workdir, names = Path(workdir), ("config.json", "metrics.jsonl", "results.json")
-    if not any((workdir / name).is_file() for name in names):
-        raise UserError(f"{workdir} is no run directory: it needs one of {', '.join(names)}")
+    workdir = Path(workdir)
+    if not begun(workdir):
+        inside = ", ".join(sorted(path.name for path in workdir.glob("*") if begun(path)))
+        hint = f"it holds the runs {inside}" if inside else f"it needs one of {', '.join(_FILES)}"
+        raise UserError(f"{workdir} is no run directory: {hint}")
     return Run(workdir)
+
+
+def begun(workdir: Path) -> bool:
+    """Returns whether a directory is one of a run."""
+    return any((workdir / name).is_file() for name in _FILES)
 
 
 def evaluated(run: Run) -> int:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from smarties.errors import UserError, unknown
 from smarties.figures import frame
-from smarties.figures.run import Run
+from smarties.figures.run import Run, read
 
 
 def watch(
@@ -31,21 +31,21 @@ def watch(
 
     Args:
       every: seconds between two looks.
-      wait: for directories that are not there.
+      wait: for runs that have not begun.
 
     Raises:
-      UserError: a directory that is not there, an unknown scale, or no interval.
+      UserError: a directory of no run, an unknown scale, or no interval.
     """
     if scale not in frame.SCALES:
         raise unknown("scale", scale, frame.SCALES)
     if not 0 < every < math.inf:
         raise UserError(f"--every is {every:g} seconds: it must be more than 0")
     for path in workdirs:
-        if not path.is_dir() and (path.exists() or not wait):
-            raise UserError(f"{path} is no run directory: give one, or --wait for it to be made")
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file: give a run directory")
+    runs = [Run(path) if wait else read(path) for path in workdirs]
     console = Console(highlight=False)
     view = frame.View(metric=metric, scale=scale, colour=console.color_system is not None)
-    runs = [Run(path) for path in workdirs]
     if not once:
         (_live if console.is_terminal else _lines)(console, runs, view, every)
     console.print(_frame(console, runs, view))

@@ -23,19 +23,23 @@ AXES = ("data", "fsdp", "tensor")
 EXAMPLES = ("data", "fsdp")
 
 # A rule: (regular expression for the whole path, where such parameters lie). Where: "replicated";
-# "fsdp", which splits the largest axis that divides; or a mesh axis or None for each array axis.
+# "fsdp", which splits the largest axis that divides; or mesh axes or None for each array axis.
 # `tensor` splits the heads and hidden widths that only the two products around them see.
 Rule = tuple[str, str | tuple]
 RULES: tuple[Rule, ...] = (
+    (r"(.*/)?blocks/attn/qkv/kernel", (None, ("fsdp", "tensor"), None)),
     (r"(.*/)?blocks/fc1/kernel", (None, "fsdp", "tensor")),
     (r"(.*/)?blocks/(attn/proj|fc2)/kernel", (None, "tensor", "fsdp")),
-    (r"(?!(.*/)?blocks/(fc1|attn/proj|fc2)/kernel$).*", "fsdp"),
+    (r"(?!(.*/)?blocks/(fc1|fc2|attn/proj|attn/qkv)/kernel$).*", "fsdp"),
 )
 _STACKED = re.compile(r"(.*/)?blocks/.*")  # nn.scan stacks layers on axis 0, which is never split
 
 
 def spec(path: str, shape: tuple[int, ...], where: str | tuple, sizes: Mapping[str, int]) -> P:
-    """Returns the spec of a parameter by the `where` of its rule, on a mesh of these sizes."""
+    """Returns the spec of a parameter by the `where` of its rule, on a mesh of these sizes.
+
+    An axis that a rule would split into unequal parts stays whole.
+    """
     if where == "replicated":
         return P()
     if where == "fsdp":
@@ -47,30 +51,33 @@ def spec(path: str, shape: tuple[int, ...], where: str | tuple, sizes: Mapping[s
         return P(*(None,) * largest, "fsdp")
     if isinstance(where, str):
         raise errors.unknown(f"sharding of {path!r}", where, ("fsdp", "replicated"))
-    for size, axis in zip(shape, where, strict=True):
-        parts = math.prod(sizes[name] for name in _names(axis))
-        if size % parts:
-            raise errors.UserError(
-                f"parameter {path!r} of shape {shape} cannot be split {where}: {size} is no "
-                f"multiple of {parts} devices"
-            )
-    return P(*where)
+    return P(*_fitting(shape, where, sizes))
+
+
+def _fitting(shape: Sequence[int], axes: Sequence, sizes: Mapping[str, int]) -> list:
+    """Returns the mesh axes for each array axis, None where they do not divide it."""
+    parts = [math.prod(sizes[name] for name in _names(axis)) for axis in axes]
+    return [None if size % n else axis for size, axis, n in zip(shape, axes, parts, strict=False)]
 
 
 def _names(axis: str | tuple | None) -> tuple:
     return () if axis is None else (axis,) if isinstance(axis, str) else axis
 
 
+def _sizes() -> Mapping[str, int] | None:
+    """Returns the sizes of the mesh that is set; None without one, or with one that is not ours."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return mesh.shape if set(AXES) <= set(mesh.axis_names) else None
+
+
+def _constrain(x: jax.Array, axes: Sequence) -> jax.Array:
+    return x if _sizes() is None else lax.with_sharding_constraint(x, P(*axes))
+
+
 def shards(*axes: str) -> int:
     """Returns into how many parts the set mesh splits an array axis over `axes`."""
-    mesh = jax.sharding.get_abstract_mesh()
-    return 1 if mesh.empty else math.prod(mesh.shape[axis] for axis in axes)
-
-
-def constrain(x: jax.Array, *spec: str | tuple[str, ...] | None) -> jax.Array:
-    """Returns x, which lies as `spec` says: mesh axes for each array axis."""
-    whole = jax.sharding.get_abstract_mesh().empty
-    return x if whole else lax.with_sharding_constraint(x, P(*spec))
+    sizes = _sizes()
+    return 1 if sizes is None else math.prod(sizes[axis] for axis in axes)
 
 
 def spread(x: jax.Array, *others: str | None) -> jax.Array:
@@ -78,32 +85,20 @@ def spread(x: jax.Array, *others: str | None) -> jax.Array:
 
     An axis that does not divide stays whole.
     """
-    asked = (EXAMPLES, *others)
-    divides = [
-        size % shards(*_names(axis)) == 0 for size, axis in zip(x.shape, asked, strict=False)
-    ]
-    return constrain(
-        x, *(axis if fits else None for axis, fits in zip(asked, divides, strict=True))
-    )
+    sizes = _sizes()
+    return x if sizes is None else _constrain(x, _fitting(x.shape, (EXAMPLES, *others), sizes))
 
 
-def gather(
-    params: Tree,
-    rules: Sequence[Rule] = RULES,
-    *,
-    block: bool = False,
-    dtype: jnp.dtype | None = None,
-) -> Tree:
-    """Returns parameters as they are used: whole, but for what rules split over `tensor`.
+def gather(params: Tree, *, block: bool = False, dtype: jnp.dtype = jnp.float32) -> Tree:
+    """Returns parameters as they are used: whole, but for what `RULES` split over `tensor`.
 
     Args:
       params: a tree; stacked blocks in it stay as they lie.
-      rules: of where they lie.
       block: whether this is one block of a stack, whose paths and shapes the rules know stacked.
-      dtype: in which kernels travel.
+      dtype: in which kernels travel. Their gradients are summed in float32.
     """
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.shape["fsdp"] * mesh.shape["tensor"] == 1:
+    sizes = _sizes()
+    if sizes is None or sizes["fsdp"] * sizes["tensor"] == 1:
         return params
 
     def one(keys: tuple, x: jax.Array) -> jax.Array:
@@ -111,27 +106,27 @@ def gather(
         shape = x.shape
         if block:
             path, shape = f"blocks/{path}", (1, *shape)
-        where = next(where for pattern, where in rules if re.fullmatch(pattern, path))
-        lies = tuple(spec(path, shape, where, mesh.shape))[int(block) :]
-        if not block and _STACKED.fullmatch(path):
-            return _moved(x, lies, lies)
-        if dtype is not None and path.endswith("kernel"):
-            x = x.astype(dtype)
-        used = tuple(axis if axis == "tensor" else None for axis in lies)
-        return _moved(x, lies, used)
+        where = next(where for pattern, where in RULES if re.fullmatch(pattern, path))
+        lies = tuple(spec(path, shape, where, sizes))[int(block) :]
+        stays = not block and _STACKED.fullmatch(path)
+        used = lies if stays else tuple(axis if axis == "tensor" else None for axis in lies)
+        travels = dtype if path.endswith("kernel") and not stays else x.dtype
+        return _moved(x, lies, used, travels)
 
     return jax.tree_util.tree_map_with_path(one, params)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _moved(x: jax.Array, lies: tuple, used: tuple) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _moved(x: jax.Array, lies: tuple, used: tuple, dtype: jnp.dtype) -> jax.Array:
     """Returns x as it is used; its gradient is summed there and goes to where x lies."""
-    return constrain(x, *used)
+    return _constrain(x.astype(dtype), used)
 
 
 _moved.defvjp(
-    lambda x, lies, used: (constrain(x, *used), None),
-    lambda lies, used, _, gradient: (constrain(constrain(gradient, *used), *lies),),
+    lambda x, lies, used, dtype: (_constrain(x.astype(dtype), used), None),
+    lambda lies, used, dtype, _, gradient: (
+        _constrain(_constrain(gradient.astype(jnp.float32), used), lies),
+    ),
 )
 
 

@@ -45,7 +45,8 @@ class Transformer(nn.Module):
       remat: what the backward pass computes again: "none", "dots" (all but matrix products),
         "block" (everything). Parameters split over `fsdp` are gathered again in any case.
       unroll: blocks per iteration of the scan; more compiles longer and, on CPU, runs faster. With
-        `remat` it is one: XLA merges what unrolled blocks compute again with what they computed.
+        `remat` or `fsdp` it is one: XLA merges what unrolled blocks compute again with what they
+        computed.
       dtype: of the computation; parameters stay float32.
     """
 
@@ -74,6 +75,8 @@ class Transformer(nn.Module):
         return norm(self.dtype, "norm")(x), x
 
     def _gathered(self, variables: Tree) -> Tree:
+        if self.is_initializing():  # what comes back is kept
+            return variables
         return {
             name: layout.gather(params, block=True, dtype=self.dtype)
             for name, params in variables.items()

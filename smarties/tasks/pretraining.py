@@ -240,7 +240,7 @@ class Pretraining:
 def stand_in(data: dict[str, Any], size: int) -> None:
     """Changes a `data` section: simulated images of `size` pixels in place of every source."""
     for entry in data["streams"].values():
-        sensors = (entry["first"], entry["second"])
+        sensors = tuple(entry[side] for side in ("first", "second") if side in entry)
         entry["source"] = dict(kind="planet", sensors=sensors, size=size)
 
 

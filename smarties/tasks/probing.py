@@ -69,7 +69,7 @@ class Probe:
         for held in filter(None, (self.source, self.archive)):
             for sensor in self.sensors.values():
                 sources.check_sensor(held, sensor)
-            if self.archive is not None and "land_cover" not in held[0]:
+            if self.archive is not None and "land_cover" not in sources.first(held):
                 raise UserError(
                     "evaluate.archive needs land cover: these sources have no such labels"
                 )

@@ -12,11 +12,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jax.sharding import Mesh
 
-KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
+KINDS = (
+    *("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute"),
+    *("collective-broadcast", "ragged-all-to-all"),
+)
 _COLLECTIVE = re.compile(rf" = (?P<shapes>.*?) (?P<kind>{'|'.join(KINDS)})\(")
 _SHAPE = re.compile(r"(?P<type>[a-z]+)(?P<bits>\d*)\[(?P<sizes>[\d,]*)\]")
 _COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%?(?P<name>[\w.-]+) \(.*\{$")
-_CALLED = re.compile(r"(?:body|to_apply|calls)=%?([\w.-]+)")
+_CALLED = re.compile(r"(?:body|to_apply|calls|true_computation|false_computation)=%?([\w.-]+)")
+_BRANCHES = re.compile(r"branch_computations=\{(.*?)\}")
 _TIMES = re.compile(r'known_trip_count":\{"n":"(\d+)"')
 
 
@@ -82,7 +86,9 @@ def _run(name: str, times: int, lines: dict[str, list[str]]) -> Iterator[tuple[s
     for line in lines.get(name, ()):
         yield line, times
         loop = _TIMES.search(line) if " while(" in line else None
-        for called in _CALLED.findall(line):
+        branches = _BRANCHES.search(line)
+        named = re.findall(r"[\w.-]+", branches[1]) if branches else []
+        for called in (*_CALLED.findall(line), *named):
             yield from _run(called, times * (int(loop[1]) if loop else 1), lines)
 
 

@@ -60,7 +60,8 @@ class Forecast:
       memory: bytes of one device, by what they hold.
       sent: what devices exchange in a step, by what it is.
       operations: floating-point operations of a step, all devices together.
-      itemsize: bytes of a value that travels: compiled for CPU, bfloat16 is widened to float32.
+      itemsize: bytes of a value the model computes with.
+      steps: of the run; None where they depend on data that are not here.
     """
 
     planned: plan.Plan
@@ -68,22 +69,27 @@ class Forecast:
     sent: dict[str, list[collectives.Collective]]
     operations: float
     itemsize: int
+    steps: int | None
 
     def seconds(self, hardware: Hardware, efficiency: float) -> tuple[float, float]:
         """Returns the seconds of a step's computation, and of its communication."""
         compute = self.operations / (self.planned.mesh.size * hardware.flops * efficiency)
         return compute, sum(
-            self.bytes(one) / (hardware.near if one.far < hardware.node else hardware.far)
-            for found in self.sent.values()
+            self.bytes(what, one) / (hardware.near if one.far < hardware.node else hardware.far)
+            for what, found in self.sent.items()
             for one in found
         )
 
-    def bytes(self, one: collectives.Collective) -> float:
-        """Returns the bytes a device sends in a step."""
-        return one.sent * min(1.0, self.itemsize / one.itemsize)
+    def bytes(self, what: str, one: collectives.Collective) -> float:
+        """Returns the bytes a device sends in a step.
+
+        Kernels of blocks travel as the model computes; for CPU, bfloat16 was widened.
+        """
+        narrow = what == ACTIVATIONS or (what == PARAMETERS and one.times > 1)
+        return one.sent * (self.itemsize / one.itemsize if narrow else 1.0)
 
 
-def make(planned: plan.Plan, task: Any, dtype: str) -> Forecast:
+def make(planned: plan.Plan, task: Any, dtype: str, steps: int | None = None) -> Forecast:
     """Returns the forecast of a planned run whose model computes in `dtype`."""
     compiled = planned.compile()
     stats, shapes = compiled.memory_analysis(), planned.shapes
@@ -105,6 +111,7 @@ def make(planned: plan.Plan, task: Any, dtype: str) -> Forecast:
         sent=dict(sent),
         operations=task.flops(),
         itemsize=jax.numpy.dtype(dtype).itemsize,
+        steps=steps,
     )
 
 
@@ -131,7 +138,8 @@ def _what(one: collectives.Collective, sizes: set[int], mesh: Mapping[str, int])
     # Kernels made of parameters, as the mixtures of ranges a sensor is projected by; activations
     # have an axis of examples and one of tokens more.
     over_examples = one.axes == tuple(axis for axis in layout.EXAMPLES if mesh[axis] > 1)
-    if one.kind in ("all-reduce", "reduce-scatter") and over_examples and len(one.shape) < 3:
+    once = one.times == 1 and len(one.shape) < 3
+    if one.kind in ("all-reduce", "reduce-scatter") and over_examples and once:
         return GRADIENTS
     return ACTIVATIONS if one.axes == ("tensor",) else UNFORESEEN
 
@@ -161,7 +169,7 @@ def _memory(forecast: Forecast) -> Iterator[str]:
         yield f"  {name:<30} {size / 1e9:>10.3f}"
     yield f"  {'in all':<30} {sum(forecast.memory.values()) / 1e9:>10.3f}"
     if forecast.itemsize < 4:
-        yield "  (compiled for CPU, which widens bfloat16: the step's own is at most this)"
+        yield "  (compiled for CPU, which widens bfloat16: the step's own is likely less)"
 
 
 def _sent(forecast: Forecast) -> Iterator[str]:
@@ -171,7 +179,7 @@ def _sent(forecast: Forecast) -> Iterator[str]:
         for one in found:
             by_kind.setdefault((one.kind, " x ".join(one.axes) or "?"), []).append(one)
         for (kind, axes), alike in sorted(by_kind.items()):
-            megabytes = sum(map(forecast.bytes, alike)) / 1e6
+            megabytes = sum(forecast.bytes(what, one) for one in alike) / 1e6
             calls = sum(one.times for one in alike)
             yield f"  {what:<30} {megabytes:>10,.2f} {calls:>7,}  {kind} over {axes}"
     for one in forecast.sent.get(UNFORESEEN, ())[:5]:
@@ -182,17 +190,20 @@ def _times(forecast: Forecast, efficiency: float, names: Sequence[str]) -> Itera
     work = f"{forecast.operations / 1e12:,.1f} TFLOP"
     yield f"one step is {work}; products at {efficiency:.0%} of the"
     yield "peak rate, communication hidden behind them or not at all:"
-    yield f"  {'':<10} {'products s':>11} {'exchange s':>11} {'step s':>17} {'the run':>15}  memory"
+    titles = ("", "products s", "exchange s", "step s", "the run, days")
+    yield "  {:<10} {:>11} {:>11} {:>17} {:>15}  memory".format(*titles)
     for name in names:
         hardware = HARDWARE[name]
         compute, exchange = forecast.seconds(hardware, efficiency)
         low, high = max(compute, exchange), compute + exchange
-        days = [seconds * forecast.planned.steps / 86400 for seconds in (low, high)]
+        days = "-"
+        if forecast.steps:
+            days = " ".join(f"{s * forecast.steps / 86400:.1f}" for s in (low, high))
         share = sum(forecast.memory.values()) / hardware.memory
         fits = f"fits, {share:.0%}" if share < 0.95 else f"does not fit, {share:.0%}"
         yield (
             f"  {name:<10} {compute:>11.3f} {exchange:>11.3f} {low:>8.3f} {high:>8.3f} "
-            f"{days[0]:>6.1f} {days[1]:>5.1f} d  {fits} of {hardware.memory / 1e9:.0f} GB"
+            f"{days:>15}  {fits} of {hardware.memory / 1e9:.0f} GB"
         )
 
 

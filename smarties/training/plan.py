@@ -1,7 +1,7 @@
 """What a configuration and a task amount to, before anything is allocated."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +10,6 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from smarties import errors
-from smarties.models import layout
 from smarties.training import optimizer, schedule, settings, sharding, state
 from smarties.training import task as tasks
 from smarties.typing import Tree
@@ -77,7 +76,6 @@ def make(task: tasks.Task, config: settings.Config, devices: list[Any] | None = 
             seed=config.seed,
             accumulate=adam.accumulate,
             ema=adam.ema,
-            rules=_rules(task),
             batch_sharding=on_batch,
         )
         places = _places(task, tx, jax.eval_shape(init), mesh)
@@ -98,10 +96,6 @@ def make(task: tasks.Task, config: settings.Config, devices: list[Any] | None = 
         )
 
 
-def _rules(task: tasks.Task) -> Sequence[layout.Rule]:
-    return getattr(task, "sharding_rules", layout.RULES)
-
-
 def _places(
     task: tasks.Task, tx: optax.GradientTransformation, shapes: state.State, mesh: Mesh
 ) -> state.State:
@@ -110,7 +104,7 @@ def _places(
     Left to itself, jit would give moments no sharding: zeros depend on no input.
     """
     whole = NamedSharding(mesh, P())
-    params = sharding.place(shapes.params, mesh, _rules(task))
+    params = sharding.place(shapes.params, mesh)
     moments = optax.tree.map_params(
         tx,
         lambda _, place: place,

@@ -10,9 +10,9 @@ from smarties import errors
 
 Config = Any  # a ConfigDict; its fields are read by name
 
-# What the loop reads, by section. The sections task, model and data belong to the task, and so do
-# all keys of `evaluate` but `every`. A type stands for "not given",
-# as 0 does for a duration.
+# What every run has, by section. The sections task and model belong to the task, and so do the
+# keys of `evaluate` and `data` that are not here. A type stands for "not given", as 0 does for a
+# duration.
 DEFAULTS: dict[str, Any] = {
     "name": "run",
     "seed": 0,
@@ -53,8 +53,15 @@ DEFAULTS: dict[str, Any] = {
         "wandb": False,
     },
     "evaluate": {"every": 0},
+    "data": {
+        "workers": 0,  # processes that read
+        "threads": 4,  # that read, in each
+        "prefetch": 8,  # batches made ahead, in each
+        "unreadable_share": 0.0,  # of the examples, how many a run may go without
+    },
 }
-_OF_THE_TASK = ("task", "model", "data")
+_OF_THE_TASK = ("task", "model")
+_SHARED = ("evaluate", "data")  # with the task, which has keys of its own there
 
 # These change how a run is carried out, not what it computes.
 FREE = (
@@ -77,7 +84,7 @@ def resolve(config: Config) -> Config:
         for section, defaults in DEFAULTS.items():
             if isinstance(defaults, dict):
                 resolved[section] = resolved.get(section, config_dict.ConfigDict())
-                others = tuple(resolved[section]) if section == "evaluate" else ()
+                others = tuple(resolved[section]) if section in _SHARED else ()
                 _fill(resolved[section], f"{section}.", defaults, others)
         top = {key: value for key, value in DEFAULTS.items() if not isinstance(value, dict)}
         _fill(resolved, "", top, (*DEFAULTS, *_OF_THE_TASK))

@@ -1,6 +1,6 @@
 """What a run carries from step to step, and the step: pure functions of (state, batch)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.struct
@@ -76,7 +76,6 @@ def make_step(
     seed: int = 0,
     accumulate: int = 1,
     ema: float = 0.0,
-    rules: Sequence[layout.Rule] = layout.RULES,
     batch_sharding: NamedSharding | None = None,
 ) -> Callable[[State, Tree], tuple[State, dict[str, Array]]]:
     """Returns (state, batch) -> (state, metrics), pure and not yet jitted.
@@ -86,7 +85,7 @@ def make_step(
     `parameter_norm` (after the step), `learning_rate`, `skipped`, `finite` (1 where loss and
     gradient are), and `norms`, as `norms.by_block` gives them for gradient, update and parameter.
     """
-    gradients = getattr(task, "gradients", None) or _of_loss(task.loss, rules)
+    gradients = getattr(task, "gradients", None) or _of_loss(task.loss)
     if accumulate > 1:
         gradients = _accumulated(gradients, accumulate, batch_sharding)
 
@@ -134,13 +133,12 @@ def make_step(
 
 def _of_loss(
     loss: Callable[[Tree, Tree, Key], tuple[Array, Mapping[str, Any]]],
-    rules: Sequence[layout.Rule],
 ) -> Gradients:
     def gradients(params: Tree, batch: Tree, key: Key) -> tuple[Tree, dict[str, Any]]:
         trainable, stats = split(params)
 
         def objective(trainable: Tree) -> tuple[Array, dict[str, Any]]:
-            value, metrics = loss(join(layout.gather(trainable, rules), stats), batch, key)
+            value, metrics = loss(join(layout.gather(trainable), stats), batch, key)
             return value, {**metrics, "loss": value}
 
         gradient, metrics = jax.grad(objective, has_aux=True)(trainable)

@@ -19,7 +19,6 @@ class Task(Protocol):
       examples_per_epoch() -> int: for durations in epochs.
       metadata() -> dict, JSON-able: what a checkpoint carries beside the configuration (sensors in
         full, the order of labels).
-      sharding_rules: as `models.layout.RULES`.
       unit: what a batch counts ("pairs"), for the progress bar.
 
     A top-level subtree "stats" of the parameters is skipped by the optimiser: `loss` returns its

@@ -202,6 +202,17 @@ def test_grids_that_are_shifted_meet_where_both_see(pairs):
     assert source.geo(0)[1] == (10, 0, 500_000, 0, -10, 4_999_970)
 
 
+@pytest.mark.parametrize(("west", "skipped"), [(-10, 1), (10, 1), (0, 0), (-20, 0)])
+def test_coarse_pixels_that_begin_between_two_fine_ones(pairs, west, skipped):
+    """Both start where a pixel of each begins, on the same ground."""
+    root, written = pairs
+    ramp = np.repeat(np.arange(32, dtype=np.float32)[None] - 40, 32, axis=0)
+    save(root / "S1" / "p.tif", np.stack([ramp, ramp], -1), gsd=20, corner=(5e5 + west, 5e6))
+    scene = folder.Folder(root, {S2: "S2/p.tif", S1: "S1/p.tif"}, tile=32).scenes[0]
+    fine, coarse = (scene.offsets[i][1] for i in (0, 1))
+    assert 10 * fine == west + 20 * coarse and fine >= skipped
+
+
 def test_an_edit_in_place_is_other_data(pairs):
     root, written = pairs
     before = folder.Folder(root, PATTERNS, tile=64).identity()

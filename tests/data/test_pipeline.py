@@ -185,6 +185,19 @@ def test_unreadable_examples_are_named_and_the_next_one_is_taken():
     assert sorted(complaints) == [f"record {i} is corrupt" for i in (3, 4, 4)]
 
 
+def test_the_first_example_may_be_unreadable_too():
+    ids, complaints = spoiled((0,), unreadable_share=0.2)
+    assert complaints and all("0" not in batch for batch in ids)
+    stream = pipeline.Stream(source=Spoiled(4, (0,)), first="a", second="b", examples_per_batch=2)
+    assert pipeline.batch_spec({"x": stream})["x"]["first"]["image"].shape == (2, 4, 4, 2)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_is_between_none_and_all(share):
+    with pytest.raises(errors.UserError, match="unreadable_share"):
+        pipeline.pair_batches(streams(), seed=0, unreadable_share=share)
+
+
 @pytest.mark.slow
 def test_workers_name_the_same_unreadable_examples():
     assert spoiled((3,), unreadable_share=0.3, workers=2) == spoiled((3,), unreadable_share=0.3)

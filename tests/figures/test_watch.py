@@ -200,8 +200,9 @@ def test_ctrl_c_on_a_terminal_ends_quietly_with_0(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "nowhere is no run directory: give one, or --wait"),
-        (["file", "--wait"], "file is no run directory"),
+        (["nowhere"], "nowhere is no run directory: it needs one of config.json"),
+        (["runs"], "runs is no run directory: it holds the runs one"),
+        (["file", "--wait"], "file is a file"),
         ([".", "--every", "0"], "--every is 0 seconds"),
         ([".", "--every", "nan"], "--every is nan seconds"),
         ([".", "--scale", "lgo"], "did you mean 'log'"),
@@ -210,6 +211,8 @@ def test_ctrl_c_on_a_terminal_ends_quietly_with_0(tmp_path):
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "metrics.jsonl").touch()
     assert main.main(["watch", *arguments]) == 2
     text = capsys.readouterr().err
     assert text.startswith("error: ") and words in text and text.count("\n") == 1

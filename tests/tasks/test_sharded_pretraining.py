@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import AbstractMesh, AxisType
+from jax.sharding import PartitionSpec as P
 from ml_collections import config_dict
 
 from smarties import tasks
@@ -50,9 +51,9 @@ def config(mesh, **model):
 
 
 @functools.cache
-def run(mesh, devices):
-    """Returns (state, metrics, compiled step, plan) after two steps."""
-    made = config(mesh)
+def run(mesh, devices, **model):
+    """Returns (state, metrics, plan, task) after two steps."""
+    made = config(mesh, **model)
     task = tasks.make(made)
     planned = plan.make(task, made, jax.devices()[:devices])
     compiled = planned.compile()
@@ -72,6 +73,35 @@ def test_a_mesh_gives_the_numbers_of_one_device(mesh):
     want, found = trees.leaves(alone.params), trees.leaves(state.params)
     for path in want:
         np.testing.assert_allclose(found[path], want[path], rtol=1e-3, atol=1e-5, err_msg=path)
+
+
+@pytest.mark.slow
+def test_half_precision_is_of_the_computation_alone():
+    """Kernels travel in bfloat16; parameters, moments and sums of gradients stay float32."""
+    model = dict(dtype="bfloat16", remat="dots")
+    (_, want, *_), (state, found, planned, _) = (
+        run(*mesh, **model) for mesh in (((1, 1, 1), 1), ((2, 2, 2), 8))
+    )
+    for tree in (planned.shapes, state):
+        kinds = {x.dtype for x in jax.tree.leaves((tree.params, tree.opt_state))}
+        assert kinds == {np.dtype("float32"), np.dtype("int32")}  # and Adam's count
+    np.testing.assert_allclose(found["loss"], want["loss"], rtol=1e-3)
+    np.testing.assert_allclose(found["gradient_norm"], want["gradient_norm"], rtol=0.02)
+
+
+def test_widths_that_do_not_divide_stay_whole():
+    sizes = dict(data=1, fsdp=3, tensor=5)
+    kernel = (None, "fsdp", "tensor")
+    assert layout.spec("blocks/fc1/kernel", (2, 32, 40), kernel, sizes) == P(None, None, "tensor")
+    assert layout.spec("blocks/fc1/kernel", (2, 33, 32), kernel, sizes) == P(None, "fsdp", None)
+
+
+def test_another_mesh_is_nobodys_business():
+    """Of someone whose own script sets a mesh with axes we do not know."""
+    x = jax.numpy.ones((4, 2))
+    with jax.set_mesh(jax.make_mesh((2,), ("mine",), devices=jax.devices()[:2])):
+        assert layout.shards("data") == 1 and layout.spread(x) is x
+        assert layout.gather({"kernel": x})["kernel"] is x
 
 
 @pytest.mark.slow

@@ -14,20 +14,11 @@ from smarties import errors
 from smarties.models import layout
 from smarties.training import plan, settings, sharding, state, trees
 
-# Splits the widths of the middle over `tensor`; every other parameter as by default.
-_TENSOR = (
-    (r"(enter|blocks)/.*kernel|blocks/fc/kernel", "fsdp"),
-    (r"leave/kernel", ("tensor", None)),
-    (r"(?!.*kernel$).*", "replicated"),
-)
-
 
 @functools.cache
-def _run(sizes, rules=None, devices=8, steps=4):
+def _run(sizes, devices=8, steps=4):
     """Returns (state, metrics) after a few steps on a mesh (data, fsdp, tensor)."""
     task = toy.Perceptron(noise=0.1)
-    if rules is not None:
-        task.sharding_rules = rules
     mesh = dict(zip(layout.AXES, sizes, strict=True))
     config = settings.resolve(toy.config(mesh=mesh, optimizer__ema=0.5))
     planned = plan.make(task, config, jax.devices()[:devices])
@@ -38,9 +29,9 @@ def _run(sizes, rules=None, devices=8, steps=4):
     return run, metrics
 
 
-@pytest.mark.parametrize(("sizes", "rules"), [((8, 1, 1), None), ((2, 2, 2), _TENSOR)])
-def test_sharded_equals_single_device(sizes, rules):
-    (alone, numbers), (run, metrics) = _run((1, 1, 1), devices=1), _run(sizes, rules)
+@pytest.mark.parametrize("sizes", [(8, 1, 1), (2, 2, 2)])
+def test_sharded_equals_single_device(sizes):
+    (alone, numbers), (run, metrics) = _run((1, 1, 1), devices=1), _run(sizes)
     want, found = trees.leaves(numbers), trees.leaves(metrics)
     for name in want:
         np.testing.assert_allclose(found[name], want[name], rtol=5e-5, atol=1e-7, err_msg=name)
@@ -50,7 +41,7 @@ def test_sharded_equals_single_device(sizes, rules):
 
 
 def test_moments_and_average_lie_as_their_parameters_do():
-    run, _ = _run((2, 2, 2), _TENSOR)
+    run, _ = _run((2, 2, 2))
     trained = trees.leaves(state.split(run.params)[0])
     adam = run.opt_state[1]
     for moments in (adam.mu, adam.nu, state.split(run.ema)[0]):
@@ -59,8 +50,8 @@ def test_moments_and_average_lie_as_their_parameters_do():
     kernel = trained["blocks/fc/kernel"]
     assert kernel.sharding.spec == P(None, "fsdp")  # never the layers' axis
     assert kernel.addressable_shards[0].data.shape == (2, 8, 16)
-    assert trained["leave/kernel"].addressable_shards[0].data.shape == (8, 1)
-    assert trained["cls_token"].sharding.is_fully_replicated
+    assert trained["cls_token"].sharding.spec == P(None, "fsdp")
+    assert trained["leave/bias"].sharding.is_fully_replicated  # one number splits over nothing
 
 
 def test_fsdp_takes_the_largest_axis_that_divides():
