@@ -3,13 +3,14 @@
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Tests compile much and compute little: without XLA's optimisations they take half the time.
-os.environ["XLA_FLAGS"] = " ".join((
-    "--xla_force_host_platform_device_count=8",
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-    os.environ.get("XLA_FLAGS", ""),
-))  # fmt: skip
+# Tests compile much and compute little: without XLA's optimisations they take half the time. Those
+# that start themselves again as users compile set SMARTIES_TESTS_OPTIMISED.
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8 " + (
+    ""
+    if "SMARTIES_TESTS_OPTIMISED" in os.environ
+    else "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    + os.environ.get("XLA_FLAGS", "")
+)
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """Sources -> batches: grain pipelines whose order is a pure function of (seed, step).
 
-Per stream: indices -> seed -> shuffle -> repeat -> [rank::world] -> batch -> [start_step:] -> read.
-Because batches are formed before iteration starts, neither the number of workers nor a restart
-changes what a step sees.
+Per stream: indices -> seed -> shuffle -> repeat -> batch -> [start_step:] -> this process's part ->
+read. Because batches are formed before iteration starts and parts are cut from them in order,
+neither the number of workers or of processes nor a restart changes what a step sees.
 """
 
 import dataclasses
@@ -76,17 +76,20 @@ class Stream:
 
 @dataclasses.dataclass(frozen=True)
 class _Load(grain.transforms.Map):
-    """Makes a batch of indices a batch of pairs.
+    """Makes a global batch of indices this process's batch of pairs.
 
     Pairs are copied into place one by one: half the time of stacking them when all have been read.
     """
 
     stream: Stream
+    rank: int
+    world: int
     patient: bool
 
     def map(self, element):
         batch: dict[str, Any] = {}
         ids, unreadable = [], []
+        element = np.split(element, self.world)[self.rank]
         for k, index in enumerate(element):
             pair = self._pair(int(index), unreadable)
             ids.append(pair["id"])
@@ -136,8 +139,8 @@ def pair_batches(
     """Yields one process's batches {stream: {"first": {"image", "valid"}, "second": {...}, "id"}}.
 
     Images are [b, H, W, C] in native dtype, valid masks [b, H, W], ids [b] strings, with b =
-    examples_per_batch / world. There is no end to them. The union over the ranks is the batch of a
-    single process, in another order. A stream's "unreadable" [u] says, in one line each, in place
+    examples_per_batch / world. There is no end to them. Those of all ranks, one after the other,
+    are the batch of a single process. A stream's "unreadable" [u] says, in one line each, in place
     of which examples the next readable ones were taken.
 
     Args:
@@ -163,9 +166,9 @@ def pair_batches(
     for name, stream in sorted(streams.items()):
         _divide(name, stream.examples_per_batch, world)
         part = grain.MapDataset.range(len(stream)).seed(zlib.crc32(f"{seed}/{name}".encode()))
-        part = (part.shuffle() if shuffle else part).repeat()[rank::world]
-        part = part.batch(stream.examples_per_batch // world, drop_remainder=True)
-        parts.append(part[start_step:].map(_Load(stream, unreadable_share > 0)))
+        part = (part.shuffle() if shuffle else part).repeat()
+        part = part.batch(stream.examples_per_batch, drop_remainder=True)[start_step:]
+        parts.append(part.map(_Load(stream, rank, world, patient=unreadable_share > 0)))
     # A slice of an endless dataset has a length that depends on the slice; a zip wants one length.
     length = min(map(len, parts))
     batches = grain.experimental.ZipMapDataset([part[:length] for part in parts])

@@ -182,6 +182,7 @@ def _sent(forecast: Forecast) -> Iterator[str]:
             megabytes = sum(forecast.bytes(what, one) for one in alike) / 1e6
             calls = sum(one.times for one in alike)
             yield f"  {what:<30} {megabytes:>10,.2f} {calls:>7,}  {kind} over {axes}"
+    yield "  (a compiler that sums and splits gradients at once sends half of what all-reduce does)"
     for one in forecast.sent.get(UNFORESEEN, ())[:5]:
         yield f"  {UNFORESEEN}: {one.kind} of {one.shape} in {one.name[-80:]}"
 

@@ -43,8 +43,8 @@ class Outcome:
     unfinished: bool
 
 
-def start(workdir: Path, compiled: Path) -> subprocess.Popen:
-    """Starts the run of two processes, in a process group of its own."""
+def start(workdir: Path, compiled: Path, count: int = 2) -> subprocess.Popen:
+    """Starts the run of some processes, in a process group of its own."""
     environment = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "SMARTIES")}
     environment |= {
         "JAX_PLATFORMS": "cpu",
@@ -52,7 +52,7 @@ def start(workdir: Path, compiled: Path) -> subprocess.Popen:
         "JAX_COMPILATION_CACHE_DIR": str(compiled),
         "SMARTIES": f"{sys.executable} -m smarties.cli.main",
     }
-    command = ["launch/local.sh", "2", CONFIG, "--workdir", str(workdir)]
+    command = ["launch/local.sh", str(count), CONFIG, "--workdir", str(workdir)]
     log = (workdir.parent / f"{workdir.name}.log").open("a")
     with log:
         return subprocess.Popen(
@@ -77,13 +77,19 @@ def processes(launcher: subprocess.Popen) -> list[int]:
 
 
 def disturb(
-    workdir: Path, compiled: Path, number: int, rank: int, delay: float, stepping: bool
+    workdir: Path,
+    compiled: Path,
+    number: int,
+    rank: int,
+    delay: float,
+    stepping: bool,
+    count: int = 2,
 ) -> Outcome:
     """Starts the run and sends a signal to one process after `delay` seconds.
 
     They count from the start, or with `stepping` from the first step.
     """
-    launcher, sent, step, before = start(workdir, compiled), "", -1, steps(workdir)
+    launcher, sent, step, before = start(workdir, compiled, count), "", -1, steps(workdir)
     began = counting = time.monotonic()
     try:
         while launcher.poll() is None and time.monotonic() - counting < delay:
@@ -117,6 +123,12 @@ def steps(workdir: Path) -> int:
     log = workdir / "metrics.jsonl"
     lines = log.read_text().splitlines() if log.exists() else []
     return max((json.loads(x)["step"] for x in lines if x.endswith("}")), default=0)
+
+
+def losses(workdir: Path) -> list[float]:
+    """Returns the loss of every step."""
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [line["value"] for line in lines if line["name"] == "train/loss"]
 
 
 def finished(workdir: Path) -> bool:

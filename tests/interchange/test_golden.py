@@ -1,5 +1,9 @@
 """Agreement with the released code: features, predictions, losses, gradients, trajectories."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -240,3 +244,16 @@ def test_two_sensors_concatenated(folder):
         np.testing.assert_allclose(part, case[f"out/feat_{key}"], rtol=1e-4, atol=2e-5)
     logits = jnp.concatenate(parts, 1) @ weights["head"]["kernel"] + weights["head"]["bias"][None]
     np.testing.assert_allclose(logits, case["out/logits"], rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_agreement_as_users_compile(golden):
+    """The other tests leave XLA's optimisations out."""
+    chosen = "six_steps_of_training or pretrained_encoder"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "0", __file__, "-k", chosen],
+        env={**os.environ, "SMARTIES_TESTS_OPTIMISED": "1", "SMARTIES_GOLDEN": str(golden)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout[-2000:]

@@ -1,6 +1,8 @@
 """Checkpoints: restored onto other meshes, refused when they do not fit, named when broken."""
 
 import functools
+import json
+import math
 import shutil
 
 import jax
@@ -9,6 +11,7 @@ import pytest
 import toy
 
 from smarties import errors
+from smarties.models import layout
 from smarties.training import checkpoint, loop, plan, settings, trees
 
 
@@ -50,13 +53,25 @@ def test_restored_onto_another_mesh(trained):
     assert meta["config"]["steps"] == 8 and meta["data"] == toy.Linear().data_identity()
 
 
-def test_a_run_goes_on_on_another_mesh(copy):
-    shutil.rmtree(copy / "checkpoints" / "8")
-    loop.train(toy.Linear(), _config(mesh={"data": 2, "fsdp": 4, "tensor": 1}), copy)
+@pytest.mark.parametrize("mesh", [(2, 4, 1), (4, 1, 1), (1, 1, 1)])
+def test_a_run_of_eight_devices_goes_on_on_others_as_if_it_had_not(
+    trained, copy, mesh, monkeypatch
+):
+    devices = jax.devices()[: math.prod(mesh)]
     shapes = _shapes(data=8, fsdp=1, tensor=1).params
-    moved, _ = checkpoint.restore_params(copy / "checkpoints", shapes)
-    lines = (copy / "metrics.jsonl").read_text()
-    assert lines.count('"train/loss"') == 4 and np.any(moved["layer"]["kernel"])
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    shutil.rmtree(copy / "checkpoints" / "8")
+    shutil.rmtree(copy / "checkpoints" / "5", ignore_errors=True)
+    loop.train(toy.Linear(), _config(mesh=dict(zip(layout.AXES, mesh, strict=True))), copy)
+    whole, moved = (
+        checkpoint.restore_params(workdir / "checkpoints", shapes)[0]["layer"]
+        for workdir in (trained, copy)
+    )
+    np.testing.assert_allclose(moved["kernel"], whole["kernel"], rtol=1e-5, atol=1e-7)
+    lines = [(workdir / "metrics.jsonl").read_text().splitlines() for workdir in (trained, copy)]
+    losses = [[json.loads(x)["value"] for x in some if "train/loss" in x] for some in lines]
+    assert len(losses[0]) == 4
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
 def test_resume_with_changed_data_is_refused(copy):
