@@ -142,7 +142,8 @@ def _step(given) -> list[Row]:
             calls[name]()
             calls[name]()
     matmul = benchmark.Matmul(benchmark.shapes_of(task), given.dtype)
-    rounds = benchmark.turns({"before": matmul, **calls, "after": matmul}, given.repeats)
+    steady = {name: benchmark.steady(call) for name, call in calls.items()}
+    rounds = benchmark.turns({"before": matmul, **steady, "after": matmul}, given.repeats)
     shape, rates = matmul.best
     best = statistics.median(rates)
     drift = [b / a for a, b in zip(rates[::2], rates[1::2], strict=True)]
@@ -186,7 +187,8 @@ def _embed(given) -> list[Row]:
     run, operations = benchmark.embed(_model(given), 16)
     task = benchmark.task_of(pretraining.Pretraining, _model(given), given.batch)
     matmul = benchmark.Matmul(benchmark.shapes_of(task), given.dtype)
-    rounds = benchmark.turns({"before": matmul, "embed": run, "after": matmul}, given.repeats)
+    turns = {"before": matmul, "embed": benchmark.steady(run), "after": matmul}
+    rounds = benchmark.turns(turns, given.repeats)
     best = statistics.median(matmul.best[1])
     return _rated("embed", "16 Sentinel-2", rounds["embed"], 16, operations, best, "images/s")
 
@@ -284,7 +286,8 @@ def _roofline(given) -> list[Row]:
     steps, batch = benchmark.Steps(task, _tx()), benchmark.batch_of(task)
     step = functools.partial(steps.run, steps.step_of(task), batch, jax.random.key(2))
     step()
-    rounds = benchmark.turns({"step": step, **roofline.parts(task)}, given.repeats)
+    turns = {"step": benchmark.steady(step), **roofline.parts(task)}
+    rounds = benchmark.turns(turns, given.repeats)
     rest = [
         s - sum(one)
         for s, *one in zip(rounds["step"], *map(rounds.get, roofline.NAMES), strict=True)

@@ -174,6 +174,19 @@ def turns(runs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, lis
     return results
 
 
+def steady(run: Callable[[], float]) -> Callable[[], float]:
+    """Returns () -> the second of two calls: as in training, where a step follows its like.
+
+    The first finds the memory and the caches as something else has left them.
+    """
+
+    def twice() -> float:
+        run()
+        return run()
+
+    return twice
+
+
 class Matmul:
     """The rate of matrix products of some shapes; call it for one more round.
 
