@@ -35,7 +35,7 @@ test-slurm: $(VENV)/.dev    ## install SLURM and munge (as root), requeue a run,
 	$(BIN)/python -m pytest -m slurm -s tests/slurm
 
 lint: $(VENV)/.dev          ## format, lint and types
-	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright --pythonpath $(BIN)/python
 
 clean:                      ## remove the environment and the runs
 	rm -rf $(VENV) runs

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 @contextlib.contextmanager
 def _compiled_kept(directory: Path) -> Iterator[None]:
     """Has XLA keep what it compiles, unless told where to, so that a resumed run starts sooner."""
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
         yield
         return
     compilation_cache.set_cache_dir(str(directory.absolute()))

@@ -1,5 +1,6 @@
 """What a source of examples is, and the known kinds by name."""
 
+import contextlib
 import importlib
 import inspect
 from typing import Any, Protocol
@@ -59,14 +60,20 @@ class Cached:
         return self._source.identity()
 
 
-def first(source: Source) -> Example:
-    """Returns the first example that can be read; raises the last `Unreadable` where none can."""
-    for index in range(len(source)):
-        try:
+class Readable(Protocol):
+    """A sequence of examples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Example: ...
+
+
+def first(source: Readable) -> Example:
+    """Returns the first example that can be read; raises the last's error where none can."""
+    for index in range(len(source) - 1):
+        with contextlib.suppress(errors.Unreadable):
             return source[index]
-        except errors.Unreadable as error:
-            reason = error
-    raise reason
+    return source[len(source) - 1]
 
 
 def check_sensor(source: Source, sensor: bands.Sensor) -> None:

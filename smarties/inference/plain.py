@@ -26,7 +26,7 @@ class Plain(pretraining.Pretraining):
         """Returns what `Pretraining.loss` does."""
         window_key, draw_key = jax.random.split(key)
         patches, valid = self.view(batch, window_key)
-        recipe, draws = self.recipe, self.draws(draw_key, patches)
+        recipe, draws = self.recipe, self.draws(draw_key, [len(first) for first, _ in patches])
         draw = jax.tree.map(lambda *parts: jnp.concatenate(parts), *draws)
         streams = mixup.mix(*self._project(params, patches), draw.first, recipe.mixup)
         targets = self._mix_pixels(self._targets(patches, valid), draw.first)
@@ -34,7 +34,7 @@ class Plain(pretraining.Pretraining):
             tuple(jnp.concatenate(side) for side in zip(*valid, strict=True)), draw.first
         )
         masked = 1.0 - _among(draw.visible, self.tokens)
-        error, weight = 0.0, 0.0
+        error, weight = jnp.zeros(()), jnp.zeros(())
         for number, tokens in enumerate(streams):
             decoded = self._decode(
                 params["decoder"], self._encode(params["encoder"], tokens, draw), draw

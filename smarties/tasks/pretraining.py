@@ -116,14 +116,15 @@ class Pretraining:
             tuple(jnp.zeros((1, self.tokens, len(m), self.patch**2)) for m in pair)
             for pair in self.mixings
         )
-        return self.model.init(key, patches, self.mixings, self.draws(key, patches))["params"]
+        drawn = self.draws(key, [1] * len(patches))
+        return self.model.init(key, patches, self.mixings, drawn)["params"]
 
-    def draws(self, key: Key, patches: Patches) -> tuple[mixup.Draw, ...]:
-        """Returns what each stream mixes and masks."""
+    def draws(self, key: Key, pairs: Sequence[int]) -> tuple[mixup.Draw, ...]:
+        """Returns what each stream of so many pairs mixes and masks."""
         ratios = self.recipe.mix_ratio, self.recipe.mask_ratio
         return tuple(
-            mixup.draw(jax.random.fold_in(key, i), len(first), self.tokens, *ratios)
-            for i, (first, _) in enumerate(patches)
+            mixup.draw(jax.random.fold_in(key, i), count, self.tokens, *ratios)
+            for i, count in enumerate(pairs)
         )
 
     def view(self, batch: Tree, key: Key | None) -> tuple[Patches, Patches]:
@@ -161,7 +162,7 @@ class Pretraining:
         """Returns the mean over pairs that have a valid pixel, and the share that have none."""
         window_key, draw_key = jax.random.split(key)
         patches, valid = self.view(batch, window_key)
-        drawn = self.draws(draw_key, patches)
+        drawn = self.draws(draw_key, [len(first) for first, _ in patches])
         outputs = self.model.apply({"params": params}, patches, self.mixings, drawn)
         values = objective.per_sample(
             outputs,
@@ -251,7 +252,7 @@ def mean_over_seen(
     seen = sum((one.max((1, 2, 3)) + two.max((1, 2, 3)) > 0).sum() for one, two in valid)
     pairs = sum(len(one) for one, _ in valid)
     mean = sum(value.sum() for value in values) / jnp.maximum(seen, 1)
-    return mean, {"empty_share": 1 - seen / pairs}
+    return mean, {"empty_share": jnp.asarray(1 - seen / pairs)}
 
 
 def _streams(entries: Mapping[str, Any], batch_size: int) -> dict[str, pipeline.Stream]:

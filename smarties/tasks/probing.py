@@ -182,7 +182,7 @@ class Probe:
         window = views.whole_window(self.batch)
         both = [task.patches_of(parts[k], s, window) for k, s in zip(parts, sensors, strict=True)]
         patches, valid = ((both[0][i], both[1][i]) for i in (0, 1))
-        (drawn,) = task.draws(key, (patches,))
+        (drawn,) = task.draws(key, [self.batch])
         matrices = tuple(task._mixing(s) for s in sensors)
         (outputs,) = task.model.apply({"params": params}, (patches,), (matrices,), (drawn,))
         moments, pixels = [], []

@@ -24,4 +24,4 @@ class Watchdog:
     def feed(self) -> None:
         """Says that the run is alive."""
         if self._seconds:
-            faulthandler.dump_traceback_later(self._seconds, exit=True, file=sys.__stderr__)
+            faulthandler.dump_traceback_later(self._seconds, exit=True, file=sys.__stderr__ or 2)

@@ -65,7 +65,7 @@ def batch(task):
 def test_masked_pixels_cannot_reach_the_encoder(task, params, batch):
     """The encoder's output has no gradient at masked patches of either sensor, but at visible."""
     patches, _ = task.view(batch, None)
-    (drawn,) = task.draws(jax.random.key(3), patches)
+    (drawn,) = task.draws(jax.random.key(3), [8])
 
     def encoded(pair):
         bound = task.model.bind({"params": params})
@@ -97,7 +97,7 @@ def test_the_loss_ignores_visible_targets(task, params, batch):
     from smarties.tasks import objective
 
     patches, valid = task.view(batch, None)
-    (drawn,) = draws = task.draws(jax.random.key(3), patches)
+    (drawn,) = draws = task.draws(jax.random.key(3), [8])
     outputs = task.model.apply({"params": params}, patches, task.mixings, draws)
 
     def value(pair):
