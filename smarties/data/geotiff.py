@@ -130,6 +130,65 @@ def read(
     return np.ascontiguousarray(np.moveaxis(stacked, 0, -1)), valid
 
 
+@dataclasses.dataclass(frozen=True)
+class Raster:
+    """A whole image.
+
+    Attributes:
+      pixels: [H, W, C] in the file's dtype.
+      valid: [H, W] bool.
+      crs: as WKT or authority code; "" where the file is not georeferenced.
+      transform: pixel to ground, the six affine coefficients a..f.
+    """
+
+    pixels: np.ndarray
+    valid: np.ndarray
+    crs: str
+    transform: tuple[float, ...]
+
+    def place(self) -> dict[str, Any]:
+        """Returns the example's "location", "crs" and "transform", see `Archive.read`."""
+        transform = np.array(self.transform[:6], np.float64)
+        return {
+            "location": lonlat(self.crs, self.transform, self.valid.shape),
+            "crs": self.crs,
+            "transform": transform,
+        }
+
+
+def load(files: tuple[str, ...], sensor: bands.Sensor, resampling: str = "nearest") -> Raster:
+    """Returns the image of a file with all bands, or of one file per band in the sensor's order.
+
+    The pixels are in the files' dtype, those that are not valid 0. `inspect` and `read` say what is
+    checked; whatever is wrong with the files is `Unreadable`.
+    """
+    try:
+        image = inspect(files, sensor)
+    except errors.Unreadable:
+        raise
+    except errors.UserError as error:
+        raise errors.Unreadable(str(error)) from error
+    pixels, valid = read(image, (0, 0, *image.shape), sensor, resampling)
+    pixels = np.where(valid[..., None], pixels, pixels.dtype.type(0))
+    return Raster(pixels, valid, image.crs, image.transform)
+
+
+def lonlat(crs: str, transform: tuple[float, ...], shape: tuple[int, int]) -> np.ndarray:
+    """Returns float32 [2], longitude and latitude (degrees WGS 84) of an image's centre.
+
+    NaN without a CRS.
+    """
+    if not crs:
+        return np.full(2, np.nan, np.float32)
+    from rasterio import warp
+
+    a, b, c, d, e, f = transform[:6]
+    row, column = shape[0] / 2, shape[1] / 2
+    x, y = c + a * column + b * row, f + d * column + e * row
+    (lon,), (lat,) = warp.transform(crs, "EPSG:4326", [x], [y])[:2]
+    return np.array([lon, lat], np.float32)
+
+
 def cast(pixels: np.ndarray, valid: np.ndarray, sensor: bands.Sensor, where: str) -> np.ndarray:
     """Returns the pixels in the sensor's dtype, zero where invalid.
 
