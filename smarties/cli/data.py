@@ -1,88 +1,171 @@
-"""smarties data prepare | show | check: examples to ArrayRecord files, and what such files hold."""
+"""smarties data list | info | prepare | inspect | stats | verify: archives in, fast records out."""
 
 import argparse
-import json
+import inspect
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import tqdm
+import yaml
 
 from smarties import errors
-from smarties.data import geotiff, records, sources
+from smarties.cli import data_looks
+from smarties.data import archives, prepare, sources
+
+SHOWN = 20  # omissions that are printed
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs `smarties data`; raises `UserError` for what the user can mend."""
     arguments = _parser().parse_args(argv)
-    {"prepare": _prepare, "show": _show, "check": _check}[arguments.command](arguments)
+    arguments.run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smarties data", description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True)
-    prepare = commands.add_parser("prepare", allow_abbrev=False, help="write a source as records")
-    prepare.add_argument("--source", required=True, choices=("planet", "folder"))
-    prepare.add_argument("--output", required=True, metavar="DIR", help="folder to make")
-    prepare.add_argument("--shards", type=int, default=1, help="files to write")
-    prepare.add_argument("--overwrite", action="store_true", help="replace a folder of records")
-    prepare.add_argument("--seed", type=int, default=0, help="of the planet, or of the split")
-    planet = prepare.add_argument_group("planet")
-    planet.add_argument("--sensors", help="names with commas")
-    planet.add_argument("--count", type=int, help="places")
-    planet.add_argument("--size", type=int, help="rows and columns at 10 m")
-    planet.add_argument("--first", type=int, help="first place")
-    folder = prepare.add_argument_group("folder")
-    folder.add_argument("--root", metavar="DIR")
-    folder.add_argument(
-        "--pattern", action="append", metavar="SENSOR=GLOB", help="files of a sensor; repeat it"
-    )
-    folder.add_argument("--tile", type=int, help="side of a tile, pixels of the finest sensor")
-    folder.add_argument("--stride", type=int, help="between tiles")
-    folder.add_argument("--split", choices=("train", "test"), help="part of the scenes")
-    folder.add_argument("--test_share", type=float, help="share of the places held out")
-    folder.add_argument("--test_scenes", help="places or scenes held out, names with commas")
-    folder.add_argument("--match", choices=("key", "order"), help="how images join")
-    folder.add_argument("--resampling", choices=geotiff.RESAMPLING)
-    for name, text in (("show", "print schema and counts"), ("check", "read every record")):
-        command = commands.add_parser(name, allow_abbrev=False, help=text)
-        command.add_argument("directory", metavar="DIR")
+    commands = parser.add_subparsers(required=True)
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, allow_abbrev=False, help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    command("list", _list, "print the archives that can be read")
+    command("info", _info, "print what one has to know of an archive").add_argument("name")
+    _prepare_arguments(command("prepare", _prepare, "write an archive, a folder or the planet as "
+                               "records; an interrupted command goes on where it was"))  # fmt: skip
+    data_looks.add(command)
     return parser
 
 
-_OPTIONS = {
-    "planet": ("sensors", "count", "size", "first"),
-    "folder": (
-        *("root", "pattern", "tile", "stride", "split"),
-        *("test_share", "test_scenes", "match", "resampling"),
-    ),
-}
+def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="an archive of `smarties data list`, folder, or planet")
+    parser.add_argument("--source", metavar="DIR", help="where the archive or folder lies")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of datasets")
+    parser.add_argument(
+        "--as", dest="called", metavar="NAME", help="of the dataset (default: name)"
+    )
+    parser.add_argument("--shards", type=int, metavar="N", help="files of each split")
+    parser.add_argument(
+        "--shard", type=_part, metavar="I/N", help="only the I-th (from 0) of N files of each split"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="K", help="processes")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad example")
+    parser.add_argument("--overwrite", action="store_true", help="replace the dataset, or parts")
+    parser.add_argument(
+        "--option", "-o", action="append", default=[], metavar="KEY=VALUE",
+        help="of the reader, VALUE as in YAML, e.g. -o tile=96; `smarties data info` lists them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pattern", action="append", default=[], metavar="SENSOR=GLOB",
+        help="of a folder: files of a sensor; repeat it",
+    )  # fmt: skip
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and int(number) < int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 0 to N-1")
+    return int(number), int(count)
+
+
+def _list(_: argparse.Namespace) -> None:
+    wide = max(map(len, archives.ARCHIVES), default=0)
+    for name in sorted(archives.ARCHIVES):
+        card = sources.reader(name).CARD
+        print(f"{name:<{wide}}  {card.task}: {card.title}")
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    if arguments.name not in archives.ARCHIVES:
+        raise errors.unknown("archive", arguments.name, archives.ARCHIVES)
+    build = sources.reader(arguments.name)
+    card = build.CARD
+    print(f"{arguments.name}: {card.title}")
+    sums = "\n".join(f"{file}  {value}" for file, value in card.checksums.items())
+    for name, text in (
+        ("task", card.task), ("units", card.units), ("size", card.size), ("licence", card.licence),
+        ("citation", card.citation), ("get it from", card.url), ("layout", card.layout),
+        ("checksums", sums or "none published"), ("tested on", card.tested),
+        ("options", "\n".join(_options(build)) or "none"),
+    ):  # fmt: skip
+        print(textwrap.indent(f"{name}:\n{textwrap.indent(text, '  ')}", "  "))
+
+
+def _options(build: Any) -> list[str]:
+    """Returns a line for each argument of a reader but the folder."""
+    parameters = list(inspect.signature(build).parameters.values())[1:]
+    return [f"{p.name} = {p.default!r}" for p in parameters if p.kind is not p.VAR_KEYWORD]
+
+
+def options(given: Sequence[str]) -> dict[str, Any]:
+    """Returns the reader's arguments of KEY=VALUE texts; lists become tuples."""
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise errors.UserError(f"--option {text!r} is not KEY=VALUE, e.g. tile=96")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise errors.UserError(f"--option {text!r}: the value is no YAML") from error
+        found[key] = tuple(parsed) if isinstance(parsed, list) else parsed
+    return found
+
+
+def opened(name: str, folder: str | None, given: dict[str, Any]) -> sources.Source:
+    """Returns the source of a name, with its folder as the first argument."""
+    if folder is not None:
+        first = next(iter(inspect.signature(sources.reader(name)).parameters))
+        if name == "planet":
+            raise errors.UserError("--source is for archives and folders: the planet is simulated")
+        given = {first: folder, **given}
+    return sources.source(name, **given)
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    for kind, names in _OPTIONS.items():
-        for name in names:
-            if kind != arguments.source and getattr(arguments, name) is not None:
-                raise errors.UserError(f"--{name} is for --source {kind}, not {arguments.source}")
-    chosen = {name: getattr(arguments, name) for name in _OPTIONS[arguments.source]}
-    chosen = {name: value for name, value in chosen.items() if value is not None}
-    for name in ("sensors", "test_scenes"):
-        if name in chosen:
-            chosen[name] = tuple(chosen[name].split(","))
-    if patterns := chosen.pop("pattern", None):
-        chosen["sensors"] = _patterns(patterns)
-    source = sources.source(arguments.source, seed=arguments.seed, **chosen)
-    index = records.write(
+    given = options(arguments.option)
+    if arguments.pattern:
+        given["sensors"] = _patterns(arguments.pattern)
+    source = opened(arguments.name, arguments.source, given)
+    outcome = prepare.prepare(
         source,
-        arguments.output,
+        arguments.out,
+        arguments.called or arguments.name,
         shards=arguments.shards,
+        only=arguments.shard,
+        workers=arguments.workers,
+        strict=arguments.strict,
         overwrite=arguments.overwrite,
-        progress=lambda todo: tqdm.tqdm(todo, unit=" examples"),
+        about=_about(source),
+        progress=lambda total: tqdm.tqdm(total=total, unit=" examples", smoothing=0.05),
     )
-    report: dict[str, int] = dict(getattr(source, "report", {}))
-    skipped = report.pop("all_invalid", 0) + index["skipped_all_invalid"]
-    print(f"{arguments.output}: {index['count']} examples written, {skipped} all invalid skipped")
-    if report:
+    for line in outcome.omitted[:SHOWN]:
+        print(f"omitted{line['split'] and ' from '}{line['split']}: {line['reason']}")
+    if len(outcome.omitted) > SHOWN:
+        print(f"... and {len(outcome.omitted) - SHOWN} more")
+    written = ", ".join(f"{split} {count}" for split, count in outcome.written.items())
+    print(f"written: {written}; omitted: {len(outcome.omitted)}")
+    if report := dict(getattr(source, "report", {})):
         print("; ".join(f"{name.replace('_', ' ')} {count}" for name, count in report.items()))
+    if outcome.directory:
+        print(f"{outcome.directory}: ready; all omissions are in {prepare.OMITTED} there")
+    else:
+        print(f"{outcome.finished} of {outcome.shards} shards are finished: the rest is to come")
+
+
+def _about(source: sources.Source) -> dict[str, str]:
+    """Returns what TFDS keeps of a dataset's card."""
+    card = getattr(source, "CARD", None)
+    if card is None:
+        return {}
+    return {
+        "description": f"{card.title}. {card.task}. {card.units}",
+        "homepage": card.url,
+        "citation": card.citation,
+        "license": card.licence,
+    }
 
 
 def _patterns(given: Sequence[str]) -> dict[str, str]:
@@ -96,24 +179,3 @@ def _patterns(given: Sequence[str]) -> dict[str, str]:
             )
         patterns[sensor] = pattern
     return patterns
-
-
-def _show(arguments: argparse.Namespace) -> None:
-    source = records.Records(arguments.directory)
-    index: dict[str, Any] = source.index
-    size = sum(shard["bytes"] for shard in index["shards"])
-    print(f"{arguments.directory}: {len(source)} examples in {len(index['shards'])} shards, "
-          f"{size / 1e6:.1f} MB; {index['skipped_all_invalid']} all invalid skipped")  # fmt: skip
-    for field in index["fields"]:
-        shape = " x ".join(map(str, field["shape"])) or "scalar"
-        print(f"  {'/'.join(field['path']):32} {field['dtype']:4} {shape}")
-    for name, sensor in source.definitions.items():
-        print(f"  {name}: {', '.join(sensor.names)}")
-    print(f"  source: {json.dumps(index['source'])}")
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    source = records.Records(arguments.directory, verify=True)
-    for index in tqdm.trange(len(source), unit=" examples"):
-        source[index]
-    print(f"{arguments.directory}: all {len(source)} records are whole")

@@ -6,6 +6,7 @@ import inspect
 from typing import Any, Protocol
 
 from smarties import errors
+from smarties.data import archives
 from smarties.spectrum import bands
 
 # {"images": {sensor: [H, W, C]}, "valid": {sensor: [H, W] bool}, "id": str, ...}
@@ -95,8 +96,21 @@ def check_sensor(source: Source, sensor: bands.Sensor) -> None:
         )
 
 
+def reader(name: str) -> Any:
+    """Returns the class of a kind of source, or of an archive.
+
+    Raises:
+      UserError: an unknown name, with a suggestion.
+    """
+    known = {**KINDS, **archives.ARCHIVES}
+    if name not in known:
+        raise errors.unknown("kind of source", name, known)
+    module, of = known[name]
+    return getattr(importlib.import_module(module), of)
+
+
 def source(kind: str, *, cache: bool = False, **arguments: Any) -> Source:
-    """Returns the source of a kind ("planet", "folder", "records") with its constructor arguments.
+    """Returns the source of a kind, see `KINDS` and `archives.ARCHIVES`, of these arguments.
 
     Args:
       kind: as above.
@@ -107,10 +121,7 @@ def source(kind: str, *, cache: bool = False, **arguments: Any) -> Source:
       UserError: unknown kind or argument (with a suggestion), a missing argument, or whatever the
         source refuses.
     """
-    if kind not in KINDS:
-        raise errors.unknown("kind of source", kind, KINDS)
-    module, name = KINDS[kind]
-    build = getattr(importlib.import_module(module), name)
+    build = reader(kind)
     parameters = inspect.signature(build).parameters
     for argument in arguments:
         if argument not in parameters:

@@ -1,6 +1,7 @@
 """A contact sheet of scenes: what sensors saw, side by side, for people."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,21 @@ def radar(image: np.ndarray, sensor: bands.Sensor) -> np.ndarray:
     return np.clip(np.stack([(co + 22) / 22, (cross + 28) / 22, (co - cross) / 16], -1), 0, 1)
 
 
-def contact_sheet(examples: Sequence[sources.Example], width: float = 1.9) -> figure.Figure:
-    """Returns a figure with one row per example: true colour, infrared and radar views, land cover.
+def contact_sheet(
+    examples: Sequence[sources.Example],
+    definitions: Mapping[str, bands.Sensor] | None = None,
+    classes: Sequence[str] = (),
+    width: float = 1.9,
+) -> figure.Figure:
+    """Returns a figure with one row per example: true colour, infrared and radar views, maps.
 
     Args:
+      examples: to show.
+      definitions: of sensors that are not registered.
+      classes: label names; those of an example stand over its pictures.
       width: of one picture, inches.
     """
-    rows = [_pictures(example) for example in examples]
+    rows = [_pictures(example, definitions or {}) for example in examples]
     count = max(len(row) for row in rows)
     sheet = figure.Figure(
         (count * width, len(rows) * (width + 0.16)), dpi=110, layout="constrained"
@@ -61,14 +70,25 @@ def contact_sheet(examples: Sequence[sources.Example], width: float = 1.9) -> fi
             axis.set_title(title, fontsize=6, pad=2)
         for axis in line:
             axis.set_axis_off()
-        line[0].set_title(f"{example['id']}  {line[0].get_title()}", fontsize=6, pad=2)
+        about = (textwrap.fill(t, 48) for t in (example["id"], _labels(example, classes)) if t)
+        line[0].set_title("\n".join((*about, line[0].get_title())), fontsize=4.5, pad=2)
     return sheet
 
 
-def _pictures(example: sources.Example) -> list[tuple[str, np.ndarray]]:
+def _labels(example: sources.Example, classes: Sequence[str]) -> str:
+    if not classes or "labels" not in example:
+        return ""
+    given = np.asarray(example["labels"])
+    present = np.flatnonzero(given) if given.ndim else [int(given)]
+    return ", ".join(classes[i] for i in present)
+
+
+def _pictures(
+    example: sources.Example, definitions: Mapping[str, bands.Sensor]
+) -> list[tuple[str, np.ndarray]]:
     pictures = []
     for name, image in example["images"].items():
-        sensor = registry.sensor(name)
+        sensor = definitions.get(name) or registry.sensor(name)
         domains = {band.domain for band in sensor.bands}
         if "optical" in domains:
             pictures.append((f"{name}, true colour", composite(image, sensor, _TRUE)))
@@ -81,10 +101,19 @@ def _pictures(example: sources.Example) -> list[tuple[str, np.ndarray]]:
         main = world.LAND_COVER[np.bincount(example["land_cover"].ravel()).argmax()]
         when = f", day {float(example['time']):.0f}" if "time" in example else ""
         pictures.append((main + when, colour[example["land_cover"]]))
+    if "map" in example:
+        _, codes = np.unique(example["map"], return_inverse=True)
+        colour = np.array([colors.to_rgb(f"C{i}") for i in range(10)])
+        pictures.append(("map", colour[codes.reshape(example["map"].shape) % 10]))
     return pictures
 
 
-def write(examples: Sequence[sources.Example], path: str | Path) -> Path:
+def write(
+    examples: Sequence[sources.Example],
+    path: str | Path,
+    definitions: Mapping[str, bands.Sensor] | None = None,
+    classes: Sequence[str] = (),
+) -> Path:
     """Returns the path of the contact sheet it wrote."""
-    contact_sheet(examples).savefig(path)
+    contact_sheet(examples, definitions, classes).savefig(path)
     return Path(path)

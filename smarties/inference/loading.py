@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from smarties import errors
-from smarties.data import folder, pipeline, records, sources
+from smarties.data import folder, pipeline, prepare, records, sources
 from smarties.data.planet import source as planet
 from smarties.spectrum import registry
 
@@ -25,7 +25,7 @@ def loaders(root: Path, temporary: Path) -> dict[str, Callable[[], float]]:
       temporary: where the records are written.
     """
     files = folder.Folder(root, PATTERNS, tile=TILE)
-    records.write(files, temporary / "records")
+    prepare.prepare(files, temporary / "records", "pairs")
     sources_: dict[str, tuple[sources.Source, int]] = {
         "GeoTIFF": (files, 4),
         "ArrayRecord": (records.Records(temporary / "records"), 40),

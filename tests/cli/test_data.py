@@ -1,4 +1,4 @@
-"""smarties data: prepare, show, check."""
+"""smarties data: prepare, inspect, stats, verify."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import rasterio
 from smarties import errors
 from smarties.cli import data
 from smarties.data import records, sources
+from smarties.spectrum import registry
 
 
 def save(file, pixels):
@@ -34,25 +35,38 @@ def root(tmp_path):
 
 def prepare(root, *more):
     data.main(
-        ["prepare", "--source", "folder", "--root", str(root), "--tile", "20"]
-        + ["--pattern", "sentinel2-l2a=*_s2.tif", "--pattern", "sentinel1-grd=*_s1.tif"]
-        + ["--output", str(root.parent / "out"), *more]
+        ["prepare", "folder", "--source", str(root), "--out", str(root.parent / "out")]
+        + ["-o", "tile=20", "--pattern", "sentinel2-l2a=*_s2.tif"]
+        + ["--pattern", "sentinel1-grd=*_s1.tif", *more]
     )
 
 
-def test_a_folder_becomes_records_and_losses_are_counted(root, capsys):
+def test_a_folder_becomes_records_that_can_be_looked_at(root, capsys):
     out = root.parent / "out"
     prepare(root, "--shards", "2")
     said = capsys.readouterr().out
-    assert "7 examples written, 1 all invalid skipped" in said
-    assert "scenes 2; unmatched 1" in said
+    assert "written: train 7; omitted: 0" in said
+    assert "scenes 2; unmatched 1" in said and "all invalid 1" in said
     source = sources.source("records", directory=out)
     assert len(source) == 7 and source[0]["images"]["sentinel2-l2a"].shape == (20, 20, 12)
-    data.main(["show", str(out)])
+    data.main(["inspect", str(out), "--count", "2"])
     said = capsys.readouterr().out
-    assert "7 examples in 2 shards" in said and "sentinel1-grd: VV, VH" in said
-    data.main(["check", str(out)])
-    assert "all 7 records are whole" in capsys.readouterr().out
+    assert "train 7; 2 shards" in said and "sentinel1-grd (dB): VV, VH" in said
+    assert (out / "folder" / "1.0.0" / "contact-sheet.png").stat().st_size > 5_000
+    data.main(["verify", str(out)])
+    said = capsys.readouterr().out
+    assert "all 7 records are whole" in said and "sentinel1-grd: 100.00 % of pixels valid" in said
+
+
+def test_statistics_become_sensor_files_that_configs_take(root, capsys):
+    prepare(root)
+    data.main(["stats", str(root.parent / "out"), "--output", str(root.parent / "stats")])
+    said = capsys.readouterr().out
+    assert "reflectance = number * 0.0001" in said and "of split train of folder" in said
+    sensor = registry.sensor(str(root.parent / "stats" / "sentinel2-l2a-folder.yaml"))
+    assert sensor.names == registry.sensor("sentinel2-l2a").names
+    low, high = sensor.bands[0].clip
+    assert 200 <= low < 300 < 3900 < high < 4000
 
 
 def test_existing_records_need_overwrite(root):
@@ -62,13 +76,26 @@ def test_existing_records_need_overwrite(root):
     prepare(root, "--overwrite")
 
 
-def test_the_planet_becomes_records(tmp_path):
-    data.main(
-        ["prepare", "--source", "planet", "--count", "2", "--size", "32", "--seed", "5"]
-        + ["--sensors", "sentinel2-l2a,sentinel1-grd", "--output", str(tmp_path / "out")]
-    )
-    source = records.Records(tmp_path / "out")
-    planet = sources.source("planet", sensors=source.sensors, count=2, size=32, seed=5)
+def test_damage_is_an_error(root):
+    prepare(root, "--shards", "1")
+    (file,) = (root.parent / "out").rglob("*array_record*")
+    contents = bytearray(file.read_bytes())
+    contents[len(contents) // 3] ^= 1
+    file.write_bytes(contents)
+    with pytest.raises(errors.UserError, match="damaged: .*folder-train.array_record-00000"):
+        data.main(["verify", str(root.parent / "out")])
+
+
+def test_the_planet_becomes_records_job_by_job(tmp_path, capsys):
+    for job in ("1/2", "0/2"):
+        data.main(
+            ["prepare", "planet", "--out", str(tmp_path), "--as", "toy", "--shard", job]
+            + ["-o", "sensors=[sentinel2-l2a, sentinel1-grd]", "-o", "count=3", "-o", "size=32"]
+        )
+    said = capsys.readouterr().out
+    assert "1 of 2 shards are finished" in said and "toy/1.0.0: ready" in said
+    source = records.Records(tmp_path)
+    planet = sources.source("planet", sensors=source.sensors, count=3, size=32)
     for name in source.sensors:
         np.testing.assert_array_equal(source[1]["images"][name], planet[1]["images"][name])
 
@@ -76,7 +103,8 @@ def test_the_planet_becomes_records(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--count", "3"), "--count is for --source planet"),
+        (("-o", "tiles=3"), "unknown argument of source folder 'tiles': did you mean 'tile'"),
+        (("-o", "tile"), "is not KEY=VALUE"),
         (("--pattern", "sentinel2-l2a"), "is not one SENSOR=GLOB"),
         (("--pattern", "sentinel-2=x"), "unknown sensor 'sentinel-2'"),
     ],
@@ -84,6 +112,15 @@ def test_the_planet_becomes_records(tmp_path):
 def test_bad_arguments_get_one_line(root, more, message):
     with pytest.raises(errors.UserError, match=message):
         prepare(root, *more)
+
+
+def test_unknown_names_and_shards_are_refused(root, capsys):
+    for argv in (["info", "bigearthnet"], ["prepare", "plnet", "--out", str(root)]):
+        with pytest.raises(errors.UserError, match="unknown"):
+            data.main(argv)
+    with pytest.raises(SystemExit):
+        prepare(root, "--shard", "2/2")
+    assert "is not I/N" in capsys.readouterr().err
 
 
 def test_unknown_sources_and_arguments_get_a_suggestion():

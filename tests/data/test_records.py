@@ -1,13 +1,15 @@
-"""Records return what was written, appear whole or not at all, and say what is broken."""
+"""Records return what was written, and say what is broken; TFDS and Grain read the same files."""
 
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from smarties import errors
-from smarties.data import records
+from smarties.data import prepare, records
 from smarties.spectrum import registry
 
 S1, S2 = "sentinel1-grd", "sentinel2-l2a"
@@ -17,9 +19,11 @@ class Noise:
     """Random examples with every kind of field; in those of `blank` one sensor is all invalid."""
 
     sensors = (S2, S1)
+    classes = ("a", "b", "c", "d", "e")
 
-    def __init__(self, count=7, blank=(), size=48):
+    def __init__(self, count=7, blank=(), size=48, splits=None):
         self.count, self.blank, self.size = count, blank, size
+        self.splits = splits or {"train": range(count)}
 
     def __len__(self):
         return self.count
@@ -37,8 +41,9 @@ class Noise:
             "valid": valid,
             "id": f"Lieu é {i}",
             "location": rng.random(2).astype(np.float32),
-            "time": np.float32(i),
+            "time": np.float64(1.5e9 + i),
             "labels": rng.integers(0, 2, 5).astype(np.uint8),
+            "crs": "EPSG:32632",
         }
 
     def identity(self):
@@ -52,97 +57,85 @@ def assert_same(one, other):
         leaves = [dict(sorted(x.items())) if isinstance(x, dict) else {"": x} for x in pair]
         assert list(leaves[0]) == list(leaves[1])
         for a, b in zip(*(x.values() for x in leaves), strict=True):
-            assert np.asarray(a).dtype == b.dtype
+            assert np.asarray(a).dtype == np.asarray(b).dtype
             np.testing.assert_array_equal(a, b)
 
 
 @pytest.fixture
 def written(tmp_path):
-    records.write(Noise(), tmp_path / "r", shards=3)
-    return tmp_path / "r"
+    return prepare.prepare(Noise(), tmp_path, "noise", shards=3).directory
 
 
-def test_records_return_what_was_written(written):
+def test_records_return_what_was_written(written, tmp_path):
     source = records.Records(written)
     assert sorted(f.name for f in written.iterdir()) == [
-        "index.json", *(f"part-0000{k}-of-00003.array_record" for k in range(3)),
+        "dataset_info.json", "features.json",
+        *(f"noise-train.array_record-0000{k}-of-00003" for k in range(3)),
+        "omitted.jsonl", "smarties.json",
     ]  # fmt: skip
-    assert len(source) == 7 and source.sensors == Noise.sensors
+    assert len(source) == 7 and source.sensors == Noise.sensors and source.classes == Noise.classes
     assert source.definitions[S2] == registry.sensor(S2)
     for i in (6, 0, 3, 3, 1, 2, 4, 5):
         assert_same(Noise()[i], source[i])
     assert not source[0]["images"][S2].flags.owndata  # a view of the record
     assert_same(Noise()[2], pickle.loads(pickle.dumps(source))[2])
+    assert records.Records(tmp_path).directory == written
     for i in (-1, 7):
         with pytest.raises(IndexError):
             source[i]
 
 
+def test_tensorflow_datasets_reads_them_without_tensorflow(written, tmp_path):
+    import tensorflow_datasets as tfds
+
+    for data in (
+        tfds.data_source("noise", split="train", data_dir=tmp_path),
+        tfds.builder_from_directory(written).as_data_source("train"),
+    ):
+        assert len(data) == 7
+        for key in (S1, S2):
+            np.testing.assert_array_equal(data[4]["images"][key], Noise()[4]["images"][key])
+        assert data[4]["id"].decode() == "Lieu é 4" and data[4]["time"] == 1.5e9 + 4
+    code = (
+        "import sys; from smarties.data import records\n"
+        f"records.Records({str(written)!r})[0]\nassert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_splits_are_ranges_and_can_be_read_alone(tmp_path):
+    splits = {"train": range(4), "validation": range(4, 5), "test": range(5, 7)}
+    prepare.prepare(Noise(splits=splits), tmp_path, "noise")
+    source = records.Records(tmp_path)
+    assert source.splits == splits
+    test = records.Records(tmp_path, split="test")
+    assert len(test) == 2 and test.splits == {"test": range(2)}
+    assert_same(test[1], Noise()[6])
+    assert test.identity() != source.identity()
+    with pytest.raises(errors.UserError, match="did you mean 'validation'"):
+        records.Records(tmp_path, split="validatoin")
+
+
 def test_identity_follows_the_contents_not_the_place(written, tmp_path):
-    records.write(Noise(), tmp_path / "same", shards=1)
-    records.write(Noise(6), tmp_path / "other")
-    same, other = (records.Records(tmp_path / n).identity() for n in ("same", "other"))
+    for name, source, shards in (("same", Noise(), 1), ("other", Noise(6), None)):
+        prepare.prepare(source, tmp_path / "x", name, shards=shards)
+    same, other = (records.Records(tmp_path / "x" / n).identity() for n in ("same", "other"))
     assert records.Records(written).identity() == same != other
 
 
-def test_all_invalid_examples_are_skipped_and_counted(tmp_path):
-    index = records.write(Noise(blank=(0, 4)), tmp_path / "r", shards=2)
-    assert (index["count"], index["skipped_all_invalid"]) == (5, 2)
-    source = records.Records(tmp_path / "r")
-    assert [source[i]["id"] for i in range(5)] == [f"Lieu é {i}" for i in (1, 2, 3, 5, 6)]
-    with pytest.raises(errors.UserError, match="every example is all invalid"):
-        records.write(Noise(2, blank=(0, 1)), tmp_path / "none")
-
-
-def test_a_shard_may_be_left_empty(tmp_path):
-    records.write(Noise(4, blank=(1,)), tmp_path / "r", shards=4)
-    source = records.Records(tmp_path / "r")
-    assert [source[i]["time"] for i in range(3)] == [0, 2, 3]
-
-
-def test_a_failed_write_leaves_nothing_and_loses_nothing(written, tmp_path):
-    class Failing(Noise):
-        def __getitem__(self, i):
-            if i == 5:
-                raise KeyboardInterrupt
-            return super().__getitem__(i)
-
-    before = records.Records(written).identity()
-    for target in (written, tmp_path / "new"):
-        with pytest.raises(KeyboardInterrupt):
-            records.write(Failing(), target, overwrite=True)
-    assert [f.name for f in tmp_path.iterdir()] == ["r"]
-    assert records.Records(written).identity() == before
-
-
-def test_only_records_are_overwritten_and_only_when_asked(written, tmp_path):
-    with pytest.raises(errors.UserError, match="exists: choose another folder"):
-        records.write(Noise(3), written)
-    records.write(Noise(3), written, overwrite=True)
-    assert len(records.Records(written)) == 3
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("x")
-    with pytest.raises(errors.UserError, match="no folder of records"):
-        records.write(Noise(3), tmp_path / "mine", overwrite=True)
-    with pytest.raises(errors.UserError, match="cannot be written"):
-        records.write(Noise(3), tmp_path / "no" / "parent")
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["mine", "r"]
-    assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"
-
-
 def test_truncated_and_missing_shards_are_named(written):
-    shard = written / "part-00001-of-00003.array_record"
+    shard = written / "noise-train.array_record-00001-of-00003"
     contents = shard.read_bytes()
     shard.write_bytes(contents[:-100])
-    with pytest.raises(errors.UserError, match="part-00001-of-00003.array_record: truncated"):
+    with pytest.raises(errors.UserError, match="00001-of-00003: truncated"):
         records.Records(written)
     shard.unlink()
-    with pytest.raises(errors.UserError, match="part-00001-of-00003.array_record: missing"):
+    with pytest.raises(errors.UserError, match="00001-of-00003: missing"):
         records.Records(written)
 
 
 def test_a_flipped_bit_is_never_read_as_data(written):
-    shard = written / "part-00001-of-00003.array_record"
+    shard = written / "noise-train.array_record-00001-of-00003"
     contents = bytearray(shard.read_bytes())
     contents[len(contents) // 4] ^= 4
     shard.write_bytes(contents)
@@ -151,55 +144,25 @@ def test_a_flipped_bit_is_never_read_as_data(written):
         try:
             assert_same(Noise()[i], source[i])
             outcomes.append("same")
-        except errors.UserError as error:
-            assert "part-00001-of-00003.array_record: record" in str(error)
+        except errors.Unreadable as error:
+            assert "noise-train.array_record-00001-of-00003: record" in str(error)
             outcomes.append("told")
     assert outcomes[:2] == ["same"] * 2 and outcomes[4:] == ["same"] * 3
     assert "told" in outcomes[2:4]
 
 
-def test_verify_compares_checksums_of_our_own(written, monkeypatch):
-    source = records.Records(written, verify=True)
-    assert_same(Noise()[3], source[3])
-    good = source._files[3]
-    monkeypatch.setattr(source, "_files", {3: good[:900] + bytes([good[900] ^ 1]) + good[901:]})
-    with pytest.raises(errors.UserError, match="record 1 is corrupt"):
-        source[3]
-
-
-def test_examples_of_other_shapes_are_refused(tmp_path):
-    class Growing(Noise):
-        def __getitem__(self, i):
-            self.size = 16 + i
-            return super().__getitem__(i)
-
-    with pytest.raises(errors.UserError, match="Lieu é 1 has .* same fields, shapes and dtypes"):
-        records.write(Growing(), tmp_path / "r")
-
-
-def test_numbers_of_another_unit_are_refused(tmp_path):
-    class Power(Noise):
-        def __getitem__(self, i):
-            example = super().__getitem__(i)
-            example["images"][S1] = 10 ** (example["images"][S1] / 10)
-            return example
-
-    with pytest.raises(errors.UserError, match="look like linear power"):
-        records.write(Power(), tmp_path / "r")
-
-
 def test_a_changed_registry_or_index_is_refused(written):
-    file = written / "index.json"
+    file = written / "smarties.json"
     index = json.loads(file.read_text())
     index["sensors"][S1]["bands"].reverse()
     file.write_text(json.dumps(index))
     with pytest.raises(errors.UserError, match="written with bands VH, VV, but is registered"):
         records.Records(written)
     file.write_text(json.dumps(index | {"format": 99}))
-    with pytest.raises(errors.UserError, match="not of format 1"):
+    with pytest.raises(errors.UserError, match="not of format 2"):
         records.Records(written)
     file.write_text("{")
     with pytest.raises(errors.UserError, match="not JSON"):
         records.Records(written)
-    with pytest.raises(errors.UserError, match="no folder of records"):
+    with pytest.raises(errors.UserError, match="no prepared dataset"):
         records.Records(written / "none")

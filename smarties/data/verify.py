@@ -1,0 +1,75 @@
+"""What prepared records hold: checksums, shapes, shares of valid and finite pixels, labels."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from smarties import errors
+from smarties.data import prepare, records
+
+
+@dataclasses.dataclass(kw_only=True)
+class Report:
+    """What was found.
+
+    Attributes:
+      counts: examples of each split.
+      corrupt: a line for every record or shard that is not what was written.
+      valid: share of valid pixels of each sensor.
+      finite: share of its valid pixels that are finite in all bands.
+      labels: examples of each class, by split.
+      omitted: examples that were left out when the records were written.
+    """
+
+    counts: dict[str, int]
+    corrupt: list[str] = dataclasses.field(default_factory=list)
+    valid: dict[str, float] = dataclasses.field(default_factory=dict)
+    finite: dict[str, float] = dataclasses.field(default_factory=dict)
+    labels: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    omitted: int = 0
+
+
+def verify(
+    source: records.Records, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
+) -> Report:
+    """Returns what a pass over all records finds; `progress` wraps the iteration over them."""
+    report = Report(
+        counts={split: len(part) for split, part in source.splits.items()},
+        omitted=source.index["omitted"],
+    )
+    pixels = {name: np.zeros(3, np.int64) for name in source.sensors}
+    for split, part in source.splits.items():
+        labels, start = np.zeros(len(source.classes), np.int64), part.start
+        for shard in source.index["splits"][split]:
+            end = start + shard["count"]
+            try:
+                found = prepare.checksum(
+                    _seen(source, i, pixels, labels) for i in progress(range(start, end))
+                )
+                if found != shard["checksum"]:
+                    report.corrupt.append(
+                        f"{source.directory / shard['file']}: not the records that were written: "
+                        f"copy the file again"
+                    )
+            except errors.Unreadable as error:
+                report.corrupt.append(str(error))
+            start = end
+        report.labels[split] = dict(zip(source.classes, map(int, labels), strict=True))
+    for name, (all_, valid, finite) in pixels.items():
+        report.valid[name] = valid / max(all_, 1)
+        report.finite[name] = finite / max(valid, 1)
+    return report
+
+
+def _seen(source: records.Records, index: int, pixels, labels: np.ndarray) -> bytes:
+    """Returns a record; counts what is in it."""
+    example = source[index]
+    for name, mask in example["valid"].items():
+        finite = np.isfinite(example["images"][name][mask]).all(-1).sum()
+        pixels[name] += (mask.size, mask.sum(), finite)
+    if len(labels) and "labels" in example:
+        given = example["labels"]
+        labels += given if given.ndim else np.arange(len(labels)) == given
+    return source.record(index)
