@@ -176,3 +176,31 @@ def test_verify_counts_labels_and_finds_damage(tmp_path):
         mine.write_bytes(theirs.read_bytes())
     report = verify.verify(records.Records(directory))
     assert len(report.corrupt) == 1 and "not the records that were written" in report.corrupt[0]
+
+
+_PEAK = """
+import resource
+from test_records import Noise
+from smarties.data import prepare, records, statistics, verify
+
+directory = prepare.prepare(Noise({count}, size=160), {out!r}, "noise", shards=4).directory
+source = records.Records(directory)
+statistics.measure(source, range(len(source)))
+verify.verify(source)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_set(tmp_path):
+    peaks, sizes = [], []
+    for count in (30, 300):
+        out = tmp_path / str(count)
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        code = _PEAK.format(count=count, out=str(out))
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, check=True, capture_output=True
+        )
+        peaks.append(int(done.stdout) * 1024)
+        sizes.append(sum(f.stat().st_size for f in out.rglob("*array_record*")))
+    assert sizes[1] - sizes[0] > 200e6
+    assert peaks[1] - peaks[0] < 0.1 * (sizes[1] - sizes[0]), (peaks, sizes)
