@@ -1,3 +1,5 @@
 """Published datasets by name: module and class of their readers."""
 
-ARCHIVES: dict[str, tuple[str, str]] = {}
+ARCHIVES: dict[str, tuple[str, str]] = {
+    "bigearthnet-v2": ("smarties.data.archives.bigearthnet_v2", "BigEarthNetV2"),
+}
