@@ -60,7 +60,7 @@ def inspect(files: tuple[str, ...], sensor: bands.Sensor) -> Image:
       UserError: an unreadable file, a number or an order of bands other than the sensor's, or band
         files that do not cover one ground.
     """
-    shapes, ground = [], []
+    shapes, ground, dtypes = [], [], []
     for file in files:
         with _open(file) as data:
             if len(files) == 1:
@@ -69,8 +69,15 @@ def inspect(files: tuple[str, ...], sensor: bands.Sensor) -> Image:
                 raise errors.UserError(f"{file}: {data.count} bands in a file of one band")
             shapes.append((data.height, data.width))
             ground.append((tuple(data.transform)[:6], _crs(data)))
+            dtypes.append(data.dtypes)
     finest = max(range(len(files)), key=lambda i: shapes[i])
-    image = Image(files, tuple(shapes), shapes[finest], *ground[finest])
+    image = Image(files, tuple(shapes), shapes[finest], *_ground(files, shapes, ground, finest))
+    for file, found in zip(files, dtypes, strict=True):
+        if {*found} != {dtypes[finest][0]}:
+            raise errors.UserError(
+                f"{file}: mixed dtypes: {', '.join(sorted({*found, dtypes[finest][0]}))} in one "
+                f"image: store all bands of {sensor.name} alike"
+            )
     for file, shape in zip(files, shapes, strict=True):
         for fine, coarse in zip(image.shape, shape, strict=True):
             if abs(fine - round(fine / coarse) * coarse) > round(fine / coarse):
@@ -226,6 +233,25 @@ def _check_bands(file: str, data: Any, sensor: bands.Sensor) -> None:
                 f"{file}: band {i + 1} is {text}, but {sensor.names[i]} in {sensor.name}: the "
                 f"order must be {', '.join(sensor.names)}, found {', '.join(said)}"
             )
+
+
+def _ground(files, shapes, ground, finest: int) -> tuple[tuple[float, ...], str]:
+    """Returns (transform, CRS) of the finest file, or as another file tells where it does not."""
+    told = [i for i, (_, crs) in enumerate(ground) if crs]
+    if not told or finest in told:
+        source = finest
+    else:  # as in JPEG 2000 archives where only some bands are georeferenced
+        source = max(told, key=lambda i: shapes[i])
+    transform, crs = ground[source]
+    for i in told:
+        if ground[i][1] != crs:
+            raise errors.UserError(
+                f"{files[i]}: {ground[i][1]}, but {files[source]} has {crs}: the bands of one "
+                f"image share one CRS"
+            )
+    y, x = (coarse / fine for coarse, fine in zip(shapes[source], shapes[finest], strict=True))
+    a, b, c, d, e, f = transform
+    return (a * x, b * y, c, d * x, e * y, f), crs
 
 
 def _crs(data: Any) -> str:

@@ -137,6 +137,23 @@ def find(root: Path, pattern: str, sensor: bands.Sensor) -> tuple[Files, int]:
     Raises:
       UserError: no file matches, or no image has all bands.
     """
+    files, incomplete = gather(root, pattern, sensor)
+    if not files:
+        raise errors.UserError(
+            f"{root}: no image that matches {pattern!r} has all bands of {sensor.name}: "
+            f"{', '.join(sensor.names)}"
+        )
+    return files, len(incomplete)
+
+
+def gather(
+    root: Path, pattern: str, sensor: bands.Sensor
+) -> tuple[Files, dict[Key, tuple[str, ...]]]:
+    """Returns the files of each complete image by key, and the bands that the others lack.
+
+    Raises:
+      UserError: no file matches.
+    """
     parts = re.split(r"(\*|\{band\})", pattern)
     capture = {"*": "([^/]*)", "{band}": "(?P<band>[^/]*)"}
     expression = re.compile("".join(capture.get(p, re.escape(p)) for p in parts))
@@ -148,18 +165,14 @@ def find(root: Path, pattern: str, sensor: bands.Sensor) -> tuple[Files, int]:
             images[key][geotiff.plain(hit["band"]) if which else ""] = str(file)
     if not images:
         raise errors.UserError(f"{root}: no file of {sensor.name} matches {pattern!r}")
-    wanted = [geotiff.plain(name) for name in sensor.names] if which else [""]
-    files = {
-        key: tuple(found[name] for name in wanted)
-        for key, found in images.items()
-        if found.keys() >= set(wanted)
-    }
-    if not files:
-        raise errors.UserError(
-            f"{root}: no image that matches {pattern!r} has all bands of {sensor.name}: "
-            f"{', '.join(sensor.names)}"
-        )
-    return files, len(images) - len(files)
+    wanted = {geotiff.plain(name): name for name in sensor.names} if which else {"": ""}
+    files, incomplete = {}, {}
+    for key, found in images.items():
+        if lacking := tuple(name for plain, name in wanted.items() if plain not in found):
+            incomplete[key] = lacking
+        else:
+            files[key] = tuple(found[plain] for plain in wanted)
+    return files, incomplete
 
 
 def match(found: Sequence[Files], match: str, root: Path) -> tuple[dict[Key, list], int]:

@@ -3,4 +3,5 @@
 ARCHIVES: dict[str, tuple[str, str]] = {
     "bigearthnet-v2": ("smarties.data.archives.bigearthnet_v2", "BigEarthNetV2"),
     "bigearthnet-v2-lmdb": ("smarties.data.archives.bigearthnet_lmdb", "BigEarthNetLMDB"),
+    "described": ("smarties.data.archives.described", "Described"),
 }
