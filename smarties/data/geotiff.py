@@ -28,6 +28,7 @@ class Image:
       shape: (rows, columns) of the finest of them; reading resamples the others to it.
       transform: pixel to ground, the six affine coefficients a..f of the finest file.
       crs: as WKT or authority code; "" where the file is not georeferenced.
+      bare: whether some file has no georeference of its own.
     """
 
     files: tuple[str, ...]
@@ -35,6 +36,7 @@ class Image:
     shape: tuple[int, int]
     transform: tuple[float, ...]
     crs: str
+    bare: bool = False
 
     @property
     def where(self) -> str:
@@ -71,7 +73,9 @@ def inspect(files: tuple[str, ...], sensor: bands.Sensor) -> Image:
             ground.append((tuple(data.transform)[:6], _crs(data)))
             dtypes.append(data.dtypes)
     finest = max(range(len(files)), key=lambda i: shapes[i])
-    image = Image(files, tuple(shapes), shapes[finest], *_ground(files, shapes, ground, finest))
+    where = _ground(files, shapes, ground, finest)
+    bare = not all(crs for _, crs in ground)
+    image = Image(files, tuple(shapes), shapes[finest], *where, bare)
     for file, found in zip(files, dtypes, strict=True):
         if {*found} != {dtypes[finest][0]}:
             raise errors.UserError(
@@ -118,7 +122,7 @@ def read(
         same = shape == image.shape
         area = windows.Window(column * x, row * y, width * x, height * y)  # type: ignore
         mode = enums.Resampling["nearest" if same else resampling]
-        with _open(file, image.crs) as data:
+        with _open(file, "" if image.bare else image.crs) as data:
             part = data.read(window=area, out_shape=(data.count, height, width), resampling=mode)
             mask = data.read_masks(window=area, out_shape=part.shape)
             native = part

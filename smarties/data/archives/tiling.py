@@ -73,10 +73,14 @@ class Tiled(archive.Archive):
         self.tile, self.resampling = tile, resampling
         self._bands = tuple(registry.sensor(sensor) for sensor in sensors)
         self._grids: dict[str, scenes.Scene] = {}
-        omitted, tiles = list(omitted), {}
+        omitted, tiles, names = list(omitted), {}, set()
         for split, listed in splits.items():
             tiles[split] = []
             for scene in listed:
+                if scene.name in names:
+                    omitted.append(archive.Omission(file=scene.name, reason="the id appears twice"))
+                    continue
+                names.add(scene.name)
                 try:
                     tiles[split].extend(self._cut(scene))
                 except errors.UserError as error:
