@@ -6,4 +6,5 @@ ARCHIVES: dict[str, tuple[str, str]] = {
     "described": ("smarties.data.archives.described", "Described"),
     "s2-tiles": ("smarties.data.archives.s2_tiles", "S2Tiles"),
     "safe": ("smarties.data.archives.safe", "Safe"),
+    "stac": ("smarties.data.archives.stac_items", "StacItems"),
 }

@@ -101,10 +101,10 @@ class Tiled(archive.Archive):
             raise errors.Unreadable(str(error)) from error
         size = (self.tile, self.tile) if self.tile else grid.shape
         images, valid = {}, {}
-        for i, sensor in enumerate(self._bands):
-            images[sensor.name], valid[sensor.name] = window(
-                grid, i, (item.row, item.column), size, sensor, self.resampling
-            )
+        corner = (item.row, item.column)
+        for i, name in enumerate(self.sensors):
+            sensor = self.sensor(item.scene, i)
+            images[name], valid[name] = window(grid, i, corner, size, sensor, self.resampling)
         crs, transform = grid.geo(item.row, item.column)
         return {
             "images": images,
@@ -123,10 +123,7 @@ class Tiled(archive.Archive):
         """
         if scene.name in self._grids:
             return self._grids[scene.name]
-        images = [
-            geotiff.inspect(files, sensor)
-            for files, sensor in zip(scene.files, self._bands, strict=True)
-        ]
+        images = [self.image(scene, i) for i in range(len(self._bands))]
         grid = scenes.align((scene.name,), images)
         for image, k in zip(images, grid.coarser, strict=True):
             if self.tile and self.tile % k:
@@ -135,6 +132,14 @@ class Tiled(archive.Archive):
                     f"of {self.tile} must be a multiple of {k}"
                 )
         return grid
+
+    def image(self, scene: Scene, i: int) -> geotiff.Image:
+        """Returns image `i` of a scene, from its headers; raises as `geotiff.inspect`."""
+        return geotiff.inspect(scene.files[i], self._bands[i])
+
+    def sensor(self, scene: Scene, i: int) -> bands.Sensor:
+        """Returns the sensor of image `i` of a scene, whose nodata values count."""
+        return self._bands[i]
 
     def _cut(self, scene: Scene) -> Iterator[Tile]:
         if self.tile is None:
