@@ -16,7 +16,7 @@ import jax
 import optax
 
 from smarties import errors, machine
-from smarties.inference import benchmark, loading, plain, roofline
+from smarties.inference import archive_benchmark, benchmark, loading, plain, roofline
 from smarties.inference.benchmark import Row, row
 from smarties.models import attention, autoencoder, flops
 from smarties.tasks import pretraining
@@ -24,7 +24,7 @@ from smarties.training import optimizer, settings
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 PARTS = ("step", "roofline", "embed", "loader", "planet", "memory", "hugepages")
-ASKED = ("sizes",)  # long: only when named
+ASKED = ("sizes", "data")  # long: only when named
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     given = _parser().parse_args(argv)
+    given.parts = tuple(given.part) or given.parts
     for part in given.parts:
         if part not in (*PARTS, *ASKED, "once"):
             raise errors.unknown("part of bench", part, (*PARTS, *ASKED))
@@ -70,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smarties bench", description=__doc__, allow_abbrev=False)
+    parser.add_argument("part", nargs="*", metavar="PART", help="the same as --parts")
     parser.add_argument("--size", default="base", choices=autoencoder.SIZES)
     parser.add_argument("--batch", type=_positive, default=8, help="pairs in a step")
     parser.add_argument("--patch", type=_positive, default=16)
@@ -79,11 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--unroll", type=_positive, help="default: 12 on CPU, else 1")
     parser.add_argument("--repeats", type=_positive, default=5, help="rounds")
     parser.add_argument("--parts", type=lambda text: tuple(text.split(",")), default=PARTS,
-                        help=f"with commas, of {', '.join(PARTS)} (default) and sizes")  # fmt: skip
+                        help=f"with commas, of {', '.join(PARTS)} (default), {', '.join(ASKED)}")  # fmt: skip
     parser.add_argument("--sizes", type=lambda text: tuple(text.split(",")),
                         default=("base", "large", "huge"), help="of the part sizes")  # fmt: skip
     parser.add_argument("--batches", type=lambda text: tuple(map(_positive, text.split(","))),
                         help="of the part sizes (default: --batch times 1, 2, 4)")  # fmt: skip
+    parser.add_argument("--pairs", type=_positive, default=320, help="of the part data")
     parser.add_argument("--kernel", choices=tuple(attention.KERNELS), default="xla")
     parser.add_argument("--json", metavar="FILE", help="also write every value of every round")
     parser.add_argument(
@@ -208,6 +211,31 @@ def _loader(given) -> list[Row]:
     return [*lines, row("loader", "ArrayRecord / GeoTIFF", "x", [a / g for a, g in pairs])]
 
 
+def _data(given) -> list[Row]:
+    """Returns how fast BigEarthNet pairs are prepared and read, and what that means for them all."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = archive_benchmark.rounds(Path(folder), given.pairs, given.repeats, cores)
+    lines = []
+    for name, values in rounds.items():
+        unit = "bytes/pair" if name.endswith("size") else "pairs/s"
+        lines.append(row("data", name, unit, values))
+    one = next(iter(rounds.values()))
+    for store in ("GeoTIFF", "LMDB"):
+        for state in ("cold", "warm"):
+            pairs = zip(rounds[f"ArrayRecord, {state}"], rounds[f"{store}, {state}"], strict=True)
+            lines.append(
+                row("data", f"ArrayRecord / {store}, {state}", "x", [a / b for a, b in pairs])
+            )
+    if cores > 1:
+        many = zip(rounds[f"prepare, {cores} processes"], one, strict=True)
+        lines.append(row("data", f"prepare, {cores} processes / 1", "x", [m / o for m, o in many]))
+    whole = archive_benchmark.forecast(statistics.median(one), rounds["ArrayRecord, size"][0])
+    jobs, pairs = archive_benchmark.JOBS, archive_benchmark.PAIRS
+    lines.append(row("data", f"{pairs:,} pairs by {jobs} jobs of a core", "hours", whole["hours"]))
+    return [*lines, row("data", f"{pairs:,} pairs on disk", "GB", whole["GB"])]
+
+
 def _planet(given) -> list[Row]:
     rounds = benchmark.turns({"planet": loading.simulator()}, given.repeats)
     return [row("planet", "S2 with S1, 64 px", "pairs/s/core", rounds["planet"])]
@@ -310,6 +338,7 @@ _MEASURE = {
     "embed": _embed,
     "loader": _loader,
     "planet": _planet,
+    "data": _data,
     "memory": _memory,
     "hugepages": _hugepages,
 }

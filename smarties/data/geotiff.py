@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,16 +62,20 @@ def inspect(files: tuple[str, ...], sensor: bands.Sensor) -> Image:
       UserError: an unreadable file, a number or an order of bands other than the sensor's, or band
         files that do not cover one ground.
     """
+    with _opened(files) as datasets:
+        return _inspect(files, datasets, sensor)
+
+
+def _inspect(files: tuple[str, ...], datasets: Sequence[Any], sensor: bands.Sensor) -> Image:
     shapes, ground, dtypes = [], [], []
-    for file in files:
-        with _open(file) as data:
-            if len(files) == 1:
-                _check_bands(file, data, sensor)
-            elif data.count != 1:
-                raise errors.UserError(f"{file}: {data.count} bands in a file of one band")
-            shapes.append((data.height, data.width))
-            ground.append((tuple(data.transform)[:6], _crs(data)))
-            dtypes.append(data.dtypes)
+    for file, data in zip(files, datasets, strict=True):
+        if len(files) == 1:
+            _check_bands(file, data, sensor)
+        elif data.count != 1:
+            raise errors.UserError(f"{file}: {data.count} bands in a file of one band")
+        shapes.append((data.height, data.width))
+        ground.append((tuple(data.transform)[:6], _crs(data)))
+        dtypes.append(data.dtypes)
     finest = max(range(len(files)), key=lambda i: shapes[i])
     where = _ground(files, shapes, ground, finest)
     bare = not all(crs for _, crs in ground)
@@ -112,17 +116,22 @@ def read(
     Raises:
       Unreadable: a truncated or unreadable file.
     """
+    with _opened(image.files, "" if image.bare else image.crs) as datasets:
+        return _read(image, datasets, window, sensor, resampling)
+
+
+def _read(image: Image, datasets, window, sensor: bands.Sensor, resampling: str):
     from rasterio import enums, windows
 
     row, column, height, width = window
     pixels, valid = [], np.ones((height, width), bool)
     nodata = [band.nodata for band in sensor.bands]
-    for k, (file, shape) in enumerate(zip(image.files, image.shapes, strict=True)):
+    for k, (data, shape) in enumerate(zip(datasets, image.shapes, strict=True)):
         y, x = shape[0] / image.shape[0], shape[1] / image.shape[1]
         same = shape == image.shape
         area = windows.Window(column * x, row * y, width * x, height * y)  # type: ignore
         mode = enums.Resampling["nearest" if same else resampling]
-        with _open(file, "" if image.bare else image.crs) as data:
+        with _named(data.name):
             part = data.read(window=area, out_shape=(data.count, height, width), resampling=mode)
             mask = data.read_masks(window=area, out_shape=part.shape)
             native = part
@@ -173,13 +182,12 @@ def load(files: tuple[str, ...], sensor: bands.Sensor, resampling: str = "neares
     The pixels are in the files' dtype, those that are not valid 0. `inspect` and `read` say what is
     checked; whatever is wrong with the files is `Unreadable`.
     """
-    try:
-        image = inspect(files, sensor)
-    except errors.Unreadable:
-        raise
-    except errors.UserError as error:
-        raise errors.Unreadable(str(error)) from error
-    pixels, valid = read(image, (0, 0, *image.shape), sensor, resampling)
+    with _opened(files) as datasets:
+        try:
+            image = _inspect(files, datasets, sensor)
+        except errors.UserError as error:
+            raise errors.Unreadable(str(error)) from error
+        pixels, valid = _read(image, datasets, (0, 0, *image.shape), sensor, resampling)
     pixels = np.where(valid[..., None], pixels, pixels.dtype.type(0))
     return Raster(pixels, valid, image.crs, image.transform)
 
@@ -263,8 +271,8 @@ def _crs(data: Any) -> str:
 
 
 @contextlib.contextmanager
-def _open(file: str, crs: str | None = None) -> Iterator[Any]:
-    """Yields the dataset; what GDAL cannot do with it becomes an `Unreadable` that names the file.
+def _opened(files: Sequence[str], crs: str | None = None) -> Iterator[list[Any]]:
+    """Yields the datasets of files.
 
     `crs` is None while it is not known. Files known to be georeferenced are opened without touching
     the warning filters, which belong to all threads.
@@ -276,14 +284,25 @@ def _open(file: str, crs: str | None = None) -> Iterator[Any]:
         raise errors.UserError(
             "reading GeoTIFF needs rasterio: pip install 'smarties[geo]'"
         ) from error
-    quiet = contextlib.nullcontext() if crs else warnings.catch_warnings()
-    try:
-        with quiet:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(rasterio.Env())  # one for all, where each call would make its own
+        datasets = []
+        with contextlib.nullcontext() if crs else warnings.catch_warnings():
             if not crs:
                 warnings.simplefilter("ignore", failures.NotGeoreferencedWarning)
-            data = rasterio.open(file)
-        with data:
-            yield data
+            for file in files:
+                with _named(file):
+                    datasets.append(stack.enter_context(rasterio.open(file)))
+        yield datasets
+
+
+@contextlib.contextmanager
+def _named(file: str) -> Iterator[None]:
+    """Makes what GDAL cannot do with a file an `Unreadable` that names it."""
+    from rasterio import errors as failures
+
+    try:
+        yield
     except (failures.RasterioError, OSError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise errors.Unreadable(
