@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--unroll", type=_positive, help="default: 12 on CPU, else 1")
     parser.add_argument("--repeats", type=_positive, default=5, help="rounds")
     parser.add_argument("--parts", type=lambda text: tuple(text.split(",")), default=PARTS,
-                        help=f"with commas, of {', '.join(PARTS)} (default), {', '.join(ASKED)}")  # fmt: skip
+                        help=f"of {', '.join(PARTS)} (default), {', '.join(ASKED)}")  # fmt: skip
     parser.add_argument("--sizes", type=lambda text: tuple(text.split(",")),
                         default=("base", "large", "huge"), help="of the part sizes")  # fmt: skip
     parser.add_argument("--batches", type=lambda text: tuple(map(_positive, text.split(","))),
@@ -212,7 +212,7 @@ def _loader(given) -> list[Row]:
 
 
 def _data(given) -> list[Row]:
-    """Returns how fast BigEarthNet pairs are prepared and read, and what that means for them all."""
+    """Returns how fast BigEarthNet is prepared and read, and what that means for all of it."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         rounds = archive_benchmark.rounds(Path(folder), given.pairs, given.repeats, cores)
