@@ -1,6 +1,7 @@
 """Published datasets by name: module and class of their readers."""
 
 ARCHIVES: dict[str, tuple[str, str]] = {
+    "bigearthnet-v1": ("smarties.data.archives.bigearthnet_v1", "BigEarthNetV1"),
     "bigearthnet-v2": ("smarties.data.archives.bigearthnet_v2", "BigEarthNetV2"),
     "bigearthnet-v2-lmdb": ("smarties.data.archives.bigearthnet_lmdb", "BigEarthNetLMDB"),
     "described": ("smarties.data.archives.described", "Described"),
