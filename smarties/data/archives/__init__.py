@@ -8,4 +8,9 @@ ARCHIVES: dict[str, tuple[str, str]] = {
     "s2-tiles": ("smarties.data.archives.s2_tiles", "S2Tiles"),
     "safe": ("smarties.data.archives.safe", "Safe"),
     "stac": ("smarties.data.archives.stac_items", "StacItems"),
+    "eurosat": ("smarties.data.archives.class_folders", "EuroSat"),
+    "eurosat-rgb": ("smarties.data.archives.class_folders", "EuroSatRgb"),
+    "resisc45": ("smarties.data.archives.class_folders", "Resisc45"),
+    "uc-merced": ("smarties.data.archives.class_folders", "UcMerced"),
+    "whu-rs19": ("smarties.data.archives.class_folders", "WhuRs19"),
 }

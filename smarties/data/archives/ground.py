@@ -1,0 +1,132 @@
+"""Rasters as arrays of one static shape: fitted to a size, or cut to the ground they share."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from smarties import errors
+from smarties.data import geotiff, scenes
+from smarties.spectrum import bands
+
+UNLABELLED = 255  # in maps: no class is known here
+
+
+def plane(name: str, count: int = 1) -> bands.Sensor:
+    """Returns a stand-in sensor for a file of labels or heights, with `count` bands."""
+    band = bands.Band(name=name, unit="digital number", center=0.0)
+    parts = (dataclasses.replace(band, name=f"{name}-{i}") for i in range(count))
+    return bands.Sensor(name=name, bands=tuple(parts))
+
+
+def cut(raster: geotiff.Raster, row: int, column: int, size: int) -> geotiff.Raster:
+    """Returns the square of [size, size] that starts at a pixel; beyond the edges it is invalid.
+
+    Args:
+      raster: [H, W, C] of any size.
+      row, column: of the first pixel; may lie outside.
+      size: side, pixels.
+    """
+    height, width, channels = raster.pixels.shape
+    pixels = np.zeros((size, size, channels), raster.pixels.dtype)
+    valid = np.zeros((size, size), bool)
+    rows, columns = (
+        slice(max(start, 0), max(min(start + size, end), 0))
+        for start, end in ((row, height), (column, width))
+    )
+    there = np.s_[
+        rows.start - row : rows.stop - row, columns.start - column : columns.stop - column
+    ]
+    pixels[there], valid[there] = raster.pixels[rows, columns], raster.valid[rows, columns]
+    return geotiff.Raster(pixels, valid, raster.crs, shift(raster.transform, row, column))
+
+
+def fit(raster: geotiff.Raster, size: int) -> geotiff.Raster:
+    """Returns the centre as [size, size]: larger rasters are cropped, smaller ones padded."""
+    height, width = raster.valid.shape
+    return cut(raster, (height - size) // 2, (width - size) // 2, size)
+
+
+def shift(transform: tuple[float, ...], row: int, column: int) -> tuple[float, ...]:
+    """Returns the affine coefficients a..f of the grid that starts at a pixel of another."""
+    a, b, c, d, e, f = transform[:6]
+    return a, b, c + a * column + b * row, d, e, f + d * column + e * row
+
+
+def together(
+    files: Mapping[str, tuple[str, ...]], sensors: Mapping[str, bands.Sensor], size: int
+) -> dict[str, geotiff.Raster]:
+    """Returns the rasters of one ground by name, [size, size, C] each, from its shared centre.
+
+    Pixels keep their files' dtype and are 0 where invalid; band files coarser than their sensor's
+    finest are repeated (nearest). Grids may be shifted by whole pixels and differ by
+    `scenes.MOST_CROPPED` in size.
+
+    Args:
+      files: by name, as for `geotiff.inspect`.
+      sensors: by name; `plane` for maps.
+      size: side, pixels.
+
+    Raises:
+      Unreadable: an unreadable file, other bands, another CRS or ground, or a shared ground
+        smaller than `size`; names the files.
+    """
+    try:
+        images = [geotiff.inspect(paths, sensors[name]) for name, paths in files.items()]
+        scene = scenes.align((), images)
+    except errors.Unreadable:
+        raise
+    except errors.UserError as error:
+        raise errors.Unreadable(str(error)) from error
+    if min(scene.shape) < size or max(scene.coarser) > 1:
+        shapes = ", ".join(f"{i.where} {i.shape[0]}x{i.shape[1]}" for i in images)
+        raise errors.Unreadable(
+            f"{shapes}: they share {scene.shape[0]}x{scene.shape[1]} pixels, and {size}x{size} "
+            f"of one pixel size are asked for: give size={min(scene.shape)} or less"
+        )
+    row, column = ((side - size) // 2 for side in scene.shape)
+    found = {}
+    for i, name in enumerate(files):
+        window = scene.window(i, row, column, size)
+        pixels, valid = geotiff.read(images[i], window, sensors[name], "nearest")
+        pixels = np.where(valid[..., None], pixels, pixels.dtype.type(0))
+        place = shift(images[i].transform, window[0], window[1])
+        found[name] = geotiff.Raster(pixels, valid, images[i].crs, place)
+    return found
+
+
+def example(rasters: Mapping[str, geotiff.Raster], sensors: tuple[str, ...]) -> dict[str, Any]:
+    """Returns "images" and "valid" of the sensors, and "location", "crs", "transform" of the first.
+
+    The time is NaN: a reader that knows it replaces it.
+    """
+    return {
+        "images": {name: rasters[name].pixels for name in sensors},
+        "valid": {name: rasters[name].valid for name in sensors},
+        "time": np.float64(np.nan),
+        **rasters[sensors[0]].place(),
+    }
+
+
+def labels(raster: geotiff.Raster, known: int, file: str, none: int | None = None) -> np.ndarray:
+    """Returns uint8 [H, W], the class of each pixel, `UNLABELLED` where there is none.
+
+    Args:
+      raster: [H, W, C]; the first band is the map.
+      known: number of classes, 0..known-1.
+      file: names the map in errors.
+      none: the number that stands for "no label".
+
+    Raises:
+      Unreadable: a number that is no class.
+    """
+    found = raster.pixels[..., 0].astype(np.int64)
+    missing = ~raster.valid if none is None else ~raster.valid | (found == none)
+    wrong = ~missing & ((found < 0) | (found >= known))
+    if wrong.any():
+        raise errors.Unreadable(
+            f"{file}: {int(wrong.sum())} pixels have unknown label {found[wrong][0]}: known are "
+            f"0..{known - 1}" + ("" if none is None else f", and {none} for none")
+        )
+    return np.where(missing, UNLABELLED, found).astype(np.uint8)
