@@ -11,6 +11,8 @@ ARCHIVES: dict[str, tuple[str, str]] = {
     "eurosat": ("smarties.data.archives.class_folders", "EuroSat"),
     "eurosat-rgb": ("smarties.data.archives.class_folders", "EuroSatRgb"),
     "resisc45": ("smarties.data.archives.class_folders", "Resisc45"),
+    "ssl4eo-s12": ("smarties.data.archives.ssl4eo", "Ssl4Eo"),
+    "terramesh": ("smarties.data.archives.terramesh", "TerraMesh"),
     "uc-merced": ("smarties.data.archives.class_folders", "UcMerced"),
     "whu-rs19": ("smarties.data.archives.class_folders", "WhuRs19"),
 }
