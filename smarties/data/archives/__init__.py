@@ -10,6 +10,7 @@ ARCHIVES: dict[str, tuple[str, str]] = {
     "stac": ("smarties.data.archives.stac_items", "StacItems"),
     "eurosat": ("smarties.data.archives.class_folders", "EuroSat"),
     "eurosat-rgb": ("smarties.data.archives.class_folders", "EuroSatRgb"),
+    "majortom-core": ("smarties.data.archives.majortom", "MajorTom"),
     "resisc45": ("smarties.data.archives.class_folders", "Resisc45"),
     "ssl4eo-s12": ("smarties.data.archives.ssl4eo", "Ssl4Eo"),
     "terramesh": ("smarties.data.archives.terramesh", "TerraMesh"),

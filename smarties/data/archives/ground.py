@@ -54,6 +54,28 @@ def shift(transform: tuple[float, ...], row: int, column: int) -> tuple[float, .
     return a, b, c + a * column + b * row, d, e, f + d * column + e * row
 
 
+def inspect(files: tuple[str, ...], sensor: bands.Sensor) -> geotiff.Image:
+    """Returns what `geotiff.inspect` does; whatever is wrong is `Unreadable`."""
+    try:
+        return geotiff.inspect(files, sensor)
+    except errors.Unreadable:
+        raise
+    except errors.UserError as error:
+        raise errors.Unreadable(str(error)) from error
+
+
+def window(
+    image: geotiff.Image, sensor: bands.Sensor, area: tuple[int, int, int, int]
+) -> geotiff.Raster:
+    """Returns the window (row, column, rows, columns) of an image, 0 where invalid.
+
+    Band files coarser than the finest are repeated (nearest).
+    """
+    pixels, valid = geotiff.read(image, area, sensor, "nearest")
+    pixels = np.where(valid[..., None], pixels, pixels.dtype.type(0))
+    return geotiff.Raster(pixels, valid, image.crs, shift(image.transform, *area[:2]))
+
+
 def together(
     files: Mapping[str, tuple[str, ...]], sensors: Mapping[str, bands.Sensor], size: int
 ) -> dict[str, geotiff.Raster]:
@@ -72,11 +94,9 @@ def together(
       Unreadable: an unreadable file, other bands, another CRS or ground, or a shared ground
         smaller than `size`; names the files.
     """
+    images = [inspect(paths, sensors[name]) for name, paths in files.items()]
     try:
-        images = [geotiff.inspect(paths, sensors[name]) for name, paths in files.items()]
         scene = scenes.align((), images)
-    except errors.Unreadable:
-        raise
     except errors.UserError as error:
         raise errors.Unreadable(str(error)) from error
     if min(scene.shape) < size or max(scene.coarser) > 1:
@@ -86,14 +106,10 @@ def together(
             f"of one pixel size are asked for: give size={min(scene.shape)} or less"
         )
     row, column = ((side - size) // 2 for side in scene.shape)
-    found = {}
-    for i, name in enumerate(files):
-        window = scene.window(i, row, column, size)
-        pixels, valid = geotiff.read(images[i], window, sensors[name], "nearest")
-        pixels = np.where(valid[..., None], pixels, pixels.dtype.type(0))
-        place = shift(images[i].transform, window[0], window[1])
-        found[name] = geotiff.Raster(pixels, valid, images[i].crs, place)
-    return found
+    return {
+        name: window(images[i], sensors[name], scene.window(i, row, column, size))
+        for i, name in enumerate(files)
+    }
 
 
 def example(rasters: Mapping[str, geotiff.Raster], sensors: tuple[str, ...]) -> dict[str, Any]:
