@@ -125,13 +125,16 @@ def example(rasters: Mapping[str, geotiff.Raster], sensors: tuple[str, ...]) -> 
     }
 
 
-def labels(raster: geotiff.Raster, known: int, file: str, none: int | None = None) -> np.ndarray:
+def labels(
+    raster: geotiff.Raster, known: int, file: str, *, first: int = 0, none: int | None = None
+) -> np.ndarray:
     """Returns uint8 [H, W], the class of each pixel, `UNLABELLED` where there is none.
 
     Args:
       raster: [H, W, C]; the first band is the map.
       known: number of classes, 0..known-1.
       file: names the map in errors.
+      first: the number that the file gives to class 0.
       none: the number that stands for "no label".
 
     Raises:
@@ -139,10 +142,10 @@ def labels(raster: geotiff.Raster, known: int, file: str, none: int | None = Non
     """
     found = raster.pixels[..., 0].astype(np.int64)
     missing = ~raster.valid if none is None else ~raster.valid | (found == none)
-    wrong = ~missing & ((found < 0) | (found >= known))
+    wrong = ~missing & ((found < first) | (found >= first + known))
     if wrong.any():
         raise errors.Unreadable(
             f"{file}: {int(wrong.sum())} pixels have unknown label {found[wrong][0]}: known are "
-            f"0..{known - 1}" + ("" if none is None else f", and {none} for none")
+            f"{first}..{first + known - 1}" + ("" if none is None else f", and {none} for none")
         )
-    return np.where(missing, UNLABELLED, found).astype(np.uint8)
+    return np.where(missing, UNLABELLED, found - first).astype(np.uint8)
