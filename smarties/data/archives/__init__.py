@@ -11,6 +11,7 @@ ARCHIVES: dict[str, tuple[str, str]] = {
     "dfc2020": ("smarties.data.archives.sen12ms", "Dfc2020"),
     "eurosat": ("smarties.data.archives.class_folders", "EuroSat"),
     "eurosat-rgb": ("smarties.data.archives.class_folders", "EuroSatRgb"),
+    "fmow-pairs": ("smarties.data.archives.fmow", "Fmow"),
     "hls-burn-scars": ("smarties.data.archives.hls_burn_scars", "HlsBurnScars"),
     "majortom-core": ("smarties.data.archives.majortom", "MajorTom"),
     "resisc45": ("smarties.data.archives.class_folders", "Resisc45"),
