@@ -60,7 +60,7 @@ def inspect(files: tuple[str, ...], sensor: bands.Sensor) -> Image:
 
     Raises:
       UserError: an unreadable file, a number or an order of bands other than the sensor's, or band
-        files that do not cover one ground.
+        files that do not cover one ground or store numbers of other types.
     """
     with _opened(files) as datasets:
         return _inspect(files, datasets, sensor)

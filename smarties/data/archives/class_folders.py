@@ -1,5 +1,6 @@
 """Scene classification with one folder per class: EuroSAT, UC Merced, RESISC45 and WHU-RS19."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -123,14 +124,6 @@ def picture(file: str) -> geotiff.Raster:
 
 
 _UINT8 = "uint8 digital numbers of a picture, no scale and no offset: not reflectance"
-_EUROSAT = {
-    "task": "single-label classification, 10 classes of land use and land cover",
-    "citation": "Helber et al., EuroSAT: a novel dataset and deep learning benchmark for land use "
-    "and land cover classification, IEEE JSTARS 2019",
-    "licence": "MIT; contains modified Copernicus Sentinel data",
-    "url": "https://github.com/phelber/EuroSAT",
-    "tested": "real files",
-}
 
 
 class EuroSat(ClassFolders):
@@ -144,11 +137,16 @@ class EuroSat(ClassFolders):
     )  # fmt: skip
     CARD = archive.Card(
         title="EuroSAT, multispectral, 27,000 images of 64x64 pixels",
+        task="single-label classification, 10 classes of land use and land cover",
         units="eurosat: uint16, top-of-atmosphere reflectance = DN * 1e-4, offset 0 (of before "
         "processing baseline 04.00); no nodata besides 0",
+        citation="Helber et al., EuroSAT: a novel dataset and deep learning benchmark for land use "
+        "and land cover classification, IEEE JSTARS 2019",
+        licence="MIT; contains modified Copernicus Sentinel data",
         size="2 GB packed",
+        url="https://github.com/phelber/EuroSAT",
         layout="EuroSAT_MS/<class>/<class>_<number>.tif",
-        **_EUROSAT,
+        tested="real files",
     )
 
     def _raster(self, file: str) -> geotiff.Raster:
@@ -161,12 +159,12 @@ class EuroSatRgb(ClassFolders):
     SENSOR, SUFFIX, SIZE = "rgb", ".jpg", 64
     INNER = ("EuroSAT_RGB", "2750")
     CLASSES = EuroSat.CLASSES
-    CARD = archive.Card(
+    CARD = dataclasses.replace(
+        EuroSat.CARD,
         title="EuroSAT, RGB, 27,000 pictures of 64x64 pixels",
         units=f"rgb: {_UINT8}; of Sentinel-2 bands at 10 m, stretched by the publisher and JPEG",
         size="90 MB packed",
         layout="EuroSAT_RGB/<class>/<class>_<number>.jpg",
-        **_EUROSAT,
     )
 
 

@@ -139,6 +139,9 @@ def test_bad_files_are_named(archive):
     layouts.tif(folder / "B8.tif", np.ones((17, 17), np.uint16))
     with pytest.raises(errors.Unreadable, match="B8.tif: 17x17 pixels cannot cover"):
         source[0]
+    layouts.tif(folder / "B8.tif", np.ones((24, 24), np.int16))
+    with pytest.raises(errors.Unreadable, match="B8.tif: int16, but .*B1.tif is uint16"):
+        source[0]
     (folder / "B8.tif").unlink()
     with pytest.raises(errors.Unreadable, match="B8.tif: missing"):
         source[0]
