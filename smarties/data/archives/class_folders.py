@@ -97,30 +97,7 @@ class ClassFolders(archive.Archive):
         return {**example, "labels": np.int64(self.CLASSES.index(item.partition("/")[0]))}
 
     def _raster(self, file: str) -> geotiff.Raster:
-        return picture(file)
-
-
-def picture(file: str) -> geotiff.Raster:
-    """Returns a red, green, blue picture of 8 bits, all valid, without georeference.
-
-    Raises:
-      Unreadable: a missing or truncated file, or other bands.
-    """
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(file) as image:
-            pixels = np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for broken files
-        raise errors.Unreadable(
-            f"{file}: missing, truncated or no image ({error}): get the file again"
-        ) from error
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-        raise errors.Unreadable(
-            f"{file}: {pixels.dtype} of {'x'.join(map(str, pixels.shape))} is no picture of red, "
-            f"green and blue with 8 bits"
-        )
-    return geotiff.Raster(pixels, np.ones(pixels.shape[:2], bool), "", (1, 0, 0, 0, 1, 0))
+        return ground.picture(file)
 
 
 _UINT8 = "uint8 digital numbers of a picture, no scale and no offset: not reflectance"

@@ -10,7 +10,7 @@ import numpy as np
 
 from smarties import errors
 from smarties.data import geotiff, sources
-from smarties.data.archives import archive, class_folders, ground, pairs
+from smarties.data.archives import archive, ground, pairs
 
 TABLES = {"train": "train.csv", "val": "val.csv", "test": "test_gt.csv"}
 _COLUMNS = {"category", "location_id", "image_id", "timestamp"}
@@ -163,7 +163,7 @@ class Fmow(archive.Archive):
         )
         rasters = {
             "sentinel2-l1c": geotiff.load((radiance,), self.definitions["sentinel2-l1c"]),
-            "rgb": class_folders.picture(picture),
+            "rgb": ground.picture(picture),
         }
         fitted = {
             name: ground.fit(rasters[name], size)

@@ -20,6 +20,29 @@ def plane(name: str, count: int = 1) -> bands.Sensor:
     return bands.Sensor(name=name, bands=tuple(parts))
 
 
+def picture(file: str) -> geotiff.Raster:
+    """Returns a red, green, blue picture of 8 bits, all valid, without georeference.
+
+    Raises:
+      Unreadable: a missing or truncated file, or other bands.
+    """
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(file) as image:
+            pixels = np.array(image)
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for broken files
+        raise errors.Unreadable(
+            f"{file}: missing, truncated or no image ({error}): get the file again"
+        ) from error
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise errors.Unreadable(
+            f"{file}: {pixels.dtype} of {'x'.join(map(str, pixels.shape))} is no picture of red, "
+            f"green and blue with 8 bits"
+        )
+    return geotiff.Raster(pixels, np.ones(pixels.shape[:2], bool), "", (1, 0, 0, 0, 1, 0))
+
+
 def cut(raster: geotiff.Raster, row: int, column: int, size: int) -> geotiff.Raster:
     """Returns the square of [size, size] that starts at a pixel; beyond the edges it is invalid.
 
@@ -77,7 +100,11 @@ def window(
 
 
 def together(
-    files: Mapping[str, tuple[str, ...]], sensors: Mapping[str, bands.Sensor], size: int
+    files: Mapping[str, tuple[str, ...]],
+    sensors: Mapping[str, bands.Sensor],
+    size: int,
+    *,
+    centred: bool = False,
 ) -> dict[str, geotiff.Raster]:
     """Returns the rasters of one ground by name, [size, size, C] each, from its shared centre.
 
@@ -89,6 +116,8 @@ def together(
       files: by name, as for `geotiff.inspect`.
       sensors: by name; `plane` for maps.
       size: side, pixels.
+      centred: grids are about one centre, whatever their georeference says of the last pixels; it
+        is still checked that they have one CRS and ground.
 
     Raises:
       Unreadable: an unreadable file, other bands, another CRS or ground, or a shared ground
@@ -97,6 +126,8 @@ def together(
     images = [inspect(paths, sensors[name]) for name, paths in files.items()]
     try:
         scene = scenes.align((), images)
+        if centred:
+            scene = scenes.align((), [dataclasses.replace(image, crs="") for image in images])
     except errors.UserError as error:
         raise errors.Unreadable(str(error)) from error
     if min(scene.shape) < size or max(scene.coarser) > 1:
