@@ -9,7 +9,7 @@ import numpy as np
 
 from smarties import errors
 from smarties.data import geotiff, sources
-from smarties.data.archives import archive, ground
+from smarties.data.archives import archive, ground, tables
 
 
 class ClassFolders(archive.Archive):
@@ -69,23 +69,19 @@ class ClassFolders(archive.Archive):
 
     def _listed(self, file: Path, items: list[str], omitted: list) -> list[str]:
         """Returns the items a list names; those it names in vain are added to `omitted`."""
-        if not file.is_file():
-            raise errors.UserError(f"{file}: no such list of a split: one image a line")
         known = {}
         for item in items:
             whole = item.removesuffix(self.SUFFIX)
             known |= {whole: item, whole.rpartition("/")[2]: item}
         found = []
-        for line in file.read_text().splitlines():
-            if line.strip():
-                archive.inside(self.base, line.strip())
-                path = Path(line.strip()).with_suffix("")
-                key = "/".join(path.parts[-2:])
-                if key in known:
-                    found.append(known[key])
-                else:
-                    reason = f"{file} lists it, but it is not there"
-                    omitted.append(archive.Omission(file=line.strip(), reason=reason))
+        for line in tables.lines(file):
+            archive.inside(self.base, line)
+            key = "/".join(Path(line).with_suffix("").parts[-2:])
+            if key in known:
+                found.append(known[key])
+            else:
+                reason = f"{file} lists it, but it is not there"
+                omitted.append(archive.Omission(file=line, reason=reason))
         return found
 
     def name(self, item: str) -> str:

@@ -1,6 +1,5 @@
 """fMoW with fMoW-Sentinel: a picture and a Sentinel-2 composite of one place, nearest in time."""
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,10 +9,10 @@ import numpy as np
 
 from smarties import errors
 from smarties.data import geotiff, sources
-from smarties.data.archives import archive, ground, pairs
+from smarties.data.archives import archive, ground, pairs, tables
 
 TABLES = {"train": "train.csv", "val": "val.csv", "test": "test_gt.csv"}
-_COLUMNS = {"category", "location_id", "image_id", "timestamp"}
+_COLUMNS = ("category", "location_id", "image_id", "timestamp")
 _SHARED = 100  # image ids below are those of the pictures, and have their time
 Item = tuple[str, str, str, str, float]  # split, place, picture, composite, time of the composite
 
@@ -100,27 +99,20 @@ class Fmow(archive.Archive):
     def _table(self, split: str, omitted: list) -> dict[str, dict[int, float]]:
         """Returns the seconds of a split's composites by place and image id."""
         table = self.base / "fmow-sentinel" / TABLES[split]
-        if not table.is_file():
-            raise errors.UserError(f"{table}: missing: it is part of fMoW-Sentinel")
         places: dict[str, dict[int, float]] = defaultdict(dict)
-        with table.open(newline="") as file:
-            rows = csv.DictReader(file)
-            if lost := _COLUMNS - set(rows.fieldnames or ()):
-                raise errors.UserError(f"{table}: no column {', '.join(sorted(lost))}")
-            for row in rows:
-                where, category = f"{table.name}, line {rows.line_num}", row["category"]
-                when = pairs.seconds(row["timestamp"] or "")
-                known = category in self.CLASSES
-                if not known or np.isnan(when) or not _whole(row["location_id"], row["image_id"]):
-                    reason = "no number or time in the row"
-                    if not known:
-                        reason = str(errors.unknown("label", category, self.CLASSES))
-                    omitted.append(archive.Omission(file=where, reason=reason))
-                    continue
-                place = f"{category}/{category}_{int(row['location_id'])}"
-                if int(row["image_id"]) in places[place]:
-                    omitted.append(archive.Omission(file=where, reason="the id appears twice"))
-                places[place].setdefault(int(row["image_id"]), when)
+        for line, row in tables.rows(table, _COLUMNS):
+            where, category = f"{table.name}, line {line}", row["category"]
+            when, known = pairs.seconds(row["timestamp"]), category in self.CLASSES
+            if not known or np.isnan(when) or not _whole(row["location_id"], row["image_id"]):
+                reason = "no number or time in the row"
+                if not known:
+                    reason = str(errors.unknown("label", category, self.CLASSES))
+                omitted.append(archive.Omission(file=where, reason=reason))
+                continue
+            place = f"{category}/{category}_{int(row['location_id'])}"
+            if int(row["image_id"]) in places[place]:
+                omitted.append(archive.Omission(file=where, reason="the id appears twice"))
+            places[place].setdefault(int(row["image_id"]), when)
         return places
 
     def _join(
@@ -177,8 +169,8 @@ class Fmow(archive.Archive):
         }
 
 
-def _whole(*texts: str | None) -> bool:
-    return all(text is not None and text.isascii() and text.isdigit() for text in texts)
+def _whole(*texts: str) -> bool:
+    return all(text.isascii() and text.isdigit() for text in texts)
 
 
 def _sidecar(file: Path, omitted: list) -> float:

@@ -55,7 +55,7 @@ def cut(raster: geotiff.Raster, row: int, column: int, size: int) -> geotiff.Ras
     pixels = np.zeros((size, size, channels), raster.pixels.dtype)
     valid = np.zeros((size, size), bool)
     rows, columns = (
-        slice(max(start, 0), max(min(start + size, end), 0))
+        slice(min(max(start, 0), end), min(max(start + size, 0), end))
         for start, end in ((row, height), (column, width))
     )
     there = np.s_[

@@ -1,12 +1,11 @@
 """Sen1Floods11, hand-labelled chips: Sentinel-1, Sentinel-2 and water at flood events."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from smarties import errors
 from smarties.data import sources
-from smarties.data.archives import archive, ground
+from smarties.data.archives import archive, ground, tables
 from smarties.spectrum import registry
 
 KINDS = {"sentinel2-l1c": "S2Hand", "sentinel1-grd": "S1Hand"}
@@ -90,10 +89,9 @@ class Sen1Floods11(archive.Archive):
         if not table.is_file():
             omitted.append(archive.Omission(file=str(table), reason="no list of this split"))
             return []
-        with table.open(newline="") as file:
-            named = [row[0].strip() for row in csv.reader(file) if row]
         chips = []
-        for name in named:
+        for line in tables.lines(table):
+            name = line.partition(",")[0].strip()
             archive.inside(self.base, name)
             chip = Path(name).stem.removesuffix("_S1Hand")
             if chip in whole:

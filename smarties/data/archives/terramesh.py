@@ -1,6 +1,5 @@
 """TerraMesh in single GeoTIFFs: radar, optical, land cover and heights of one grid."""
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from smarties import errors
 from smarties.data import geotiff, sources
-from smarties.data.archives import archive, baseline, ground, pairs
+from smarties.data.archives import archive, baseline, ground, pairs, tables
 from smarties.spectrum import registry
 
 FOLDERS = {
@@ -159,13 +158,10 @@ def _times(root: Path, scenes: set[str]) -> tuple[dict[str, float], list[archive
     table = root / "scenes.csv"
     if not table.is_file():
         return {}, []
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"scene", "s2_datetime"} <= rows[0].keys():
-        raise errors.UserError(f"{table}: needs the columns scene and s2_datetime")
+    rows = [row for _, row in tables.rows(table, ("scene", "s2_datetime"))]
     lost = [row["scene"] for row in rows if row["scene"] not in scenes]
     reason = "a row of scenes.csv without any image"
     return (
-        {row["scene"]: pairs.seconds(row["s2_datetime"] or "") for row in rows},
+        {row["scene"]: pairs.seconds(row["s2_datetime"]) for row in rows},
         [archive.Omission(file=scene, reason=reason) for scene in lost],
     )

@@ -105,7 +105,7 @@ def test_lists_that_leave_the_root_are_refused(merced, line):
     (root / "train.txt").write_text(f"{line}\n")
     with pytest.raises(errors.UserError, match="leaves its root"):
         class_folders.UcMerced(root, lists={"train": "train.txt"})
-    with pytest.raises(errors.UserError, match="val.txt: no such list"):
+    with pytest.raises(errors.UserError, match="val.txt: missing, or no text"):
         class_folders.UcMerced(root, lists={"val": "val.txt"})
 
 

@@ -83,6 +83,10 @@ def test_a_missing_modality_is_omitted_by_name(mesh):
     assert len(terramesh.TerraMesh(root, size=32, sensors=("sentinel2-l2a",))) == 2
     with pytest.raises(errors.UserError, match="unknown sensor of TerraMesh 's1-grd'"):
         terramesh.TerraMesh(root, sensors=("s1-grd",))
+    for content, message in ((b"scene\n", "no column s2_datetime"), (b"\xff\xfe", "no text")):
+        (root / "scenes.csv").write_bytes(content)
+        with pytest.raises(errors.UserError, match=f"scenes.csv: .*{message}"):
+            terramesh.TerraMesh(root)
     with pytest.raises(errors.UserError, match="no example of TerraMesh"):
         terramesh.TerraMesh(root / "none")
 
