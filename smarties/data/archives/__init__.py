@@ -21,4 +21,5 @@ ARCHIVES: dict[str, tuple[str, str]] = {
     "terramesh": ("smarties.data.archives.terramesh", "TerraMesh"),
     "uc-merced": ("smarties.data.archives.class_folders", "UcMerced"),
     "whu-rs19": ("smarties.data.archives.class_folders", "WhuRs19"),
+    "zarr": ("smarties.data.archives.zarr_cube", "ZarrCube"),
 }
