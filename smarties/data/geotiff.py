@@ -67,25 +67,21 @@ def inspect(files: tuple[str, ...], sensor: bands.Sensor) -> Image:
 
 
 def _inspect(files: tuple[str, ...], datasets: Sequence[Any], sensor: bands.Sensor) -> Image:
-    shapes, ground, dtypes = [], [], []
+    shapes, ground, dtype = [], [], ""
     for file, data in zip(files, datasets, strict=True):
         if len(files) == 1:
             _check_bands(file, data, sensor)
         elif data.count != 1:
             raise errors.UserError(f"{file}: {data.count} bands in a file of one band")
+        dtype = dtype or data.dtypes[0]
+        if data.dtypes[0] != dtype:
+            raise errors.UserError(f"{file}: {data.dtypes[0]}, but {files[0]} is {dtype}")
         shapes.append((data.height, data.width))
         ground.append((tuple(data.transform)[:6], _crs(data)))
-        dtypes.append(data.dtypes)
     finest = max(range(len(files)), key=lambda i: shapes[i])
     where = _ground(files, shapes, ground, finest)
     bare = not all(crs for _, crs in ground)
     image = Image(files, tuple(shapes), shapes[finest], *where, bare)
-    for file, found in zip(files, dtypes, strict=True):
-        if {*found} != {dtypes[finest][0]}:
-            raise errors.UserError(
-                f"{file}: mixed dtypes: {', '.join(sorted({*found, dtypes[finest][0]}))} in one "
-                f"image: store all bands of {sensor.name} alike"
-            )
     for file, shape in zip(files, shapes, strict=True):
         for fine, coarse in zip(image.shape, shape, strict=True):
             if abs(fine - round(fine / coarse) * coarse) > round(fine / coarse):
@@ -248,7 +244,11 @@ def _check_bands(file: str, data: Any, sensor: bands.Sensor) -> None:
 
 
 def _ground(files, shapes, ground, finest: int) -> tuple[tuple[float, ...], str]:
-    """Returns (transform, CRS) of the finest file, or as another file tells where it does not."""
+    """Returns (transform, CRS) of the finest file, or as another file tells where it does not.
+
+    Raises:
+      UserError: files of another CRS, or that begin more than two pixels away.
+    """
     told = [i for i, (_, crs) in enumerate(ground) if crs]
     if not told or finest in told:
         source = finest
@@ -261,6 +261,13 @@ def _ground(files, shapes, ground, finest: int) -> tuple[tuple[float, ...], str]
                 f"{files[i]}: {ground[i][1]}, but {files[source]} has {crs}: the bands of one "
                 f"image share one CRS"
             )
+        for side, corner in ((0, 2), (4, 5)):  # left and top, in the coarser pixels
+            pixel = max(abs(ground[j][0][side]) for j in (i, source))
+            if abs(ground[i][0][corner] - transform[corner]) > 2 * pixel:
+                raise errors.UserError(
+                    f"{files[i]}: begins elsewhere than {files[source]}: the bands of one image "
+                    "cover one ground"
+                )
     y, x = (coarse / fine for coarse, fine in zip(shapes[source], shapes[finest], strict=True))
     a, b, c, d, e, f = transform
     return (a * x, b * y, c, d * x, e * y, f), crs

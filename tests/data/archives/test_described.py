@@ -16,11 +16,11 @@ S1, S2 = "sentinel1-grd", "sentinel2-l2a"
 PAIR = {S2: "S2/*.tif", S1: "S1/{key}.tif"}
 
 
-def save(file, pixels, *, gsd=10.0, crs="EPSG:32632", **profile):
-    """Writes [H, W, C] as a GeoTIFF whose first pixel begins at (500000, 5000000)."""
+def save(file, pixels, *, gsd=10.0, crs="EPSG:32632", corner=(500_000, 5_000_000), **profile):
+    """Writes [H, W, C] as a GeoTIFF whose first pixel begins at the corner."""
     file.parent.mkdir(parents=True, exist_ok=True)
     height, width, count = pixels.shape
-    profile |= {"crs": crs, "transform": rasterio.Affine(gsd, 0, 500_000, 0, -gsd, 5_000_000)}
+    profile |= {"crs": crs, "transform": rasterio.Affine(gsd, 0, corner[0], 0, -gsd, corner[1])}
     with rasterio.open(
         file,
         "w",
@@ -148,9 +148,17 @@ def test_coarser_band_files_and_a_sensor_of_ones_own(tmp_path):
     twice = np.kron(coarse[:4, 4:, 0], np.ones((2, 2), int))
     np.testing.assert_array_equal(example["images"]["mine"][..., 1], twice)
     assert np.argwhere(~source[0]["valid"]["mine"]).tolist() == [[2, 5]]
+    for change, message in (
+        ({"crs": "EPSG:32633"}, "B.tif: EPSG:32633, but .*A.tif has EPSG:32632"),
+        ({"corner": (500_100.0, 5_000_000.0)}, "B.tif: begins elsewhere than .*A.tif"),
+    ):
+        save(tmp_path / "X" / "one" / "B.tif", coarse, gsd=20, **change)
+        whole = describe(tmp_path, sensors={"mine.yaml": "X/{key}/{band}.tif"})
+        with pytest.raises(errors.Unreadable, match=message):
+            described.Described(whole)[0]
     save(tmp_path / "X" / "one" / "B.tif", coarse.astype(np.float32), gsd=20)
     source = described.Described(describe(tmp_path, sensors={"mine.yaml": "X/{key}/{band}.tif"}))
-    with pytest.raises(errors.Unreadable, match="B.tif: mixed dtypes: float32, uint16"):
+    with pytest.raises(errors.Unreadable, match="B.tif: float32, but .*A.tif is uint16"):
         source[0]
 
 
