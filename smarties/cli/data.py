@@ -1,4 +1,4 @@
-"""smarties data list | info | prepare | inspect | stats | verify: archives in, fast records out."""
+"""smarties data list | info | pairs | prepare | inspect | stats | verify: archives to records."""
 
 import argparse
 import inspect
@@ -11,7 +11,7 @@ import yaml
 
 from smarties import errors
 from smarties.cli import data_looks
-from smarties.data import archives, prepare, sources
+from smarties.data import archives, pairing, pairs, prepare, sources
 
 SHOWN = 20  # omissions that are printed
 
@@ -33,10 +33,26 @@ def _parser() -> argparse.ArgumentParser:
 
     command("list", _list, "print the archives that can be read")
     command("info", _info, "print what one has to know of an archive").add_argument("name")
+    _pairs_arguments(command("pairs", _pairs, "write a list of pairs of the examples of two "
+                             "archives, or of one, found by a rule"))  # fmt: skip
     _prepare_arguments(command("prepare", _prepare, "write an archive, a folder or the planet as "
                                "records; an interrupted command goes on where it was"))  # fmt: skip
     data_looks.add(command)
     return parser
+
+
+def _pairs_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="an archive of `smarties data list`, or records")
+    parser.add_argument("--source", metavar="DIR", help="where it lies")
+    parser.add_argument("--with", dest="other", metavar="NAME", help="the second archive")
+    parser.add_argument("--with_source", metavar="DIR", help="where that lies")
+    parser.add_argument("--rule", required=True, choices=pairs.RULES)
+    parser.add_argument("--place", default=r"[^/@]*", metavar="REGEX",
+                        help="the place in the beginning of an example's name")  # fmt: skip
+    parser.add_argument("--out", required=True, metavar="CSV", help="file to write")
+    for short, name, text in (("-o", "--option", "reader"), ("-r", "--rule_option", "rule")):
+        parser.add_argument(short, name, action="append", default=[], metavar="KEY=VALUE",
+                            help=f"of the {text}, VALUE as in YAML")  # fmt: skip
 
 
 def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,6 +138,24 @@ def opened(name: str, folder: str | None, given: dict[str, Any]) -> sources.Sour
             raise errors.UserError("--source is for archives and folders: the planet is simulated")
         given = {first: folder, **given}
     return sources.source(name, **given)
+
+
+def _pairs(arguments: argparse.Namespace) -> None:
+    first = opened(arguments.name, arguments.source, options(arguments.option))
+    known, unreadable = pairing.records(first, arguments.place)
+    others = None
+    if arguments.other:
+        second = opened(arguments.other, arguments.with_source, {})
+        others, more = pairing.records(second, arguments.place)
+        unreadable += more
+    found = pairs.make(
+        arguments.out, known, others, arguments.rule, **options(arguments.rule_option)
+    )
+    for reason in unreadable[:SHOWN]:
+        print(f"unreadable: {reason}")
+    one, two = found.alone
+    print(f"{arguments.out}: {len(found.pairs)} pairs; alone {one} of the first and {two} of the "
+          f"second; unreadable {len(unreadable)}; sha256 {found.sha256}")  # fmt: skip
 
 
 def _prepare(arguments: argparse.Namespace) -> None:

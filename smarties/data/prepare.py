@@ -144,7 +144,9 @@ def _name(name: str) -> str:
 
 
 def _splits(source: sources.Source) -> Mapping[str, range]:
-    return getattr(source, "splits", None) or {"train": range(len(source))}
+    """Returns the examples of each split; "all" becomes "train", as TFDS means another by it."""
+    splits = getattr(source, "splits", None) or {"train": range(len(source))}
+    return {"train" if name == "all" else name: part for name, part in splits.items()}
 
 
 def _omitted(source: sources.Source) -> Sequence[Any]:

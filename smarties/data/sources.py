@@ -17,6 +17,7 @@ KINDS = {
     "planet": ("smarties.data.planet.source", "Planet"),
     "folder": ("smarties.data.folder", "Folder"),
     "records": ("smarties.data.records", "Records"),
+    "paired": ("smarties.data.paired", "Paired"),
 }
 
 

@@ -146,6 +146,10 @@ class Archive(sources.Source):
                 raise errors.Unreadable(str(error)) from error
         return example
 
+    def names(self) -> list[str]:
+        """Returns the ids of all examples."""
+        return [self.name(item) for item in self._items]
+
     def name(self, item: Any) -> str:
         """Returns the id of an item: the archive's own name for it, the same on every machine."""
         raise NotImplementedError
