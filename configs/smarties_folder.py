@@ -34,6 +34,7 @@ def real(data):
         root=str(data / "s1s2_ssl4eo_s12" / "SSL4EO-S12"),
         sensors={"sentinel2-l2a": "s2a/*/*/{band}.tif", RADAR: "s1/*/*/{band}.tif"},
         match="order",
+        centred=True,  # its georeference lays radar three pixels beside what it shows
         **TILES,
     )
     streams = dict(

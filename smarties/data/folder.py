@@ -39,6 +39,7 @@ class Folder(sources.Source):
         test_scenes: Sequence[str] = (),
         seed: int = 0,
         match: Literal["key", "order"] = "key",
+        centred: bool = False,
         resampling: str = "bilinear",
     ):
         """Opens a folder.
@@ -55,6 +56,7 @@ class Folder(sources.Source):
           seed: of the split.
           match: "key" joins images whose wildcards agree; "order" joins the i-th images, by date,
             of those whose first wildcard agrees.
+          centred: see `scenes.align`.
           resampling: of band files coarser than the sensor's finest, one of `geotiff.RESAMPLING`.
 
         Raises:
@@ -63,6 +65,7 @@ class Folder(sources.Source):
         """
         self.root = Path(root)
         self.tile, self.stride, self.resampling = int(tile), int(stride or tile), resampling
+        self._centred = centred
         _known("split", split, ("train", "test", None))
         _known("way to match", match, ("key", "order"))
         _known("resampling", resampling, geotiff.RESAMPLING)
@@ -138,7 +141,7 @@ class Folder(sources.Source):
     def _open(self, key: scenes.Key, files: Sequence[tuple[str, ...]]) -> scenes.Scene:
         known = self.definitions.values()
         images = [geotiff.inspect(f, sensor) for f, sensor in zip(files, known, strict=True)]
-        scene = scenes.align(key, images)
+        scene = scenes.align(key, images, centred=self._centred)
         for k in scene.coarser:
             if self.tile % k or self.stride % k:
                 raise errors.UserError(

@@ -63,10 +63,15 @@ class Scene:
         return image.crs, (a, b, c + a * x + b * y, d, e, f + d * x + e * y)
 
 
-def align(key: Key, images: Sequence[geotiff.Image]) -> Scene:
+def align(key: Key, images: Sequence[geotiff.Image], *, centred: bool = False) -> Scene:
     """Returns the scene of images that cover one ground, all cropped to what they share.
 
-    Where they lie is told by their transforms, or without CRS taken to be about one centre.
+    Args:
+      key: of the scene.
+      images: of it.
+      centred: grids are about one centre, whatever their transforms say of the last pixels, as in
+        archives whose georeference is known to be off; they must have one ground all the same.
+        Without CRS they are taken to be so in any case.
 
     Raises:
       UserError: sizes that differ by more than `MOST_CROPPED` pixels, another CRS, pixel size or
@@ -78,7 +83,8 @@ def align(key: Key, images: Sequence[geotiff.Image]) -> Scene:
     for image, k in zip(images, coarser, strict=True):
         _check_ground(image, best, k)
     spans = np.array(coarser)[:, None]
-    origins = np.round([_origin(image, best, k) for image, k in zip(images, coarser, strict=True)])
+    place = _centred if centred or not all(image.crs for image in images) else _placed
+    origins = np.round([place(image, best, k) for image, k in zip(images, coarser, strict=True)])
     start = (origins + np.ceil((origins.max(0) - origins) / spans) * spans).max(0)
     offsets = np.round((start - origins) / spans).astype(int)
     step = math.lcm(*coarser)
@@ -114,13 +120,16 @@ def _check_ground(image: geotiff.Image, best: geotiff.Image, k: int) -> None:
         raise errors.UserError(f"{pair}: they do not cover the same ground: co-register them")
 
 
-def _origin(image: geotiff.Image, best: geotiff.Image, k: int) -> tuple[float, float]:
-    """Returns (row, column) of an image's first pixel on the grid of `best`."""
-    if not (image.crs and best.crs):
-        rows, columns = ((b - k * n) / 2 for b, n in zip(best.shape, image.shape, strict=True))
-        return rows, columns
+def _placed(image: geotiff.Image, best: geotiff.Image, k: int) -> tuple[float, float]:
+    """Returns (row, column) of an image's first pixel on the grid of `best`, by its transform."""
     a, _, c, _, e, f = best.transform[:6]
     return (image.transform[5] - f) / e, (image.transform[2] - c) / a
+
+
+def _centred(image: geotiff.Image, best: geotiff.Image, k: int) -> tuple[float, float]:
+    """Returns the same for grids about one centre."""
+    rows, columns = ((b - k * n) / 2 for b, n in zip(best.shape, image.shape, strict=True))
+    return rows, columns
 
 
 def _overlap(one: Sequence[float], other: Sequence[float]) -> float:

@@ -125,9 +125,7 @@ def together(
     """
     images = [inspect(paths, sensors[name]) for name, paths in files.items()]
     try:
-        scene = scenes.align((), images)
-        if centred:
-            scene = scenes.align((), [dataclasses.replace(image, crs="") for image in images])
+        scene = scenes.align((), images, centred=centred)
     except errors.UserError as error:
         raise errors.Unreadable(str(error)) from error
     if min(scene.shape) < size or max(scene.coarser) > 1:

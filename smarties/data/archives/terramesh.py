@@ -68,7 +68,8 @@ class TerraMesh(archive.Archive):
           size: side of the examples, pixels about the scenes' centre.
           offset: some scenes still carry the 1000 of processing baseline 04.00, and no file says
             which. "measured" takes it off where the numbers show it (`_without_offset`), for which
-            S2L1C is read with S2L2A; "stored" leaves all numbers as they are.
+            S2L1C is read with S2L2A; "stored" leaves all numbers as they are,
+            and S2L1C that carries it is then refused.
 
         Raises:
           UserError: an unknown sensor or option, or no scene that all of them see.
