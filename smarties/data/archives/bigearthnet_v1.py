@@ -54,6 +54,7 @@ class BigEarthNetV1(archive.Archive):
         nomenclature: Literal[19, 43] = 19,
         lists: Mapping[str, str | Path] | None = None,
         exclude: Sequence[str | Path] = (),
+        pairs: str | Path | None = None,
         resampling: str = "nearest",
         folders: tuple[str, str] = ("BigEarthNet-v1.0", "BigEarthNet-S1-v1.0"),
     ):
@@ -71,6 +72,8 @@ class BigEarthNetV1(archive.Archive):
           lists: text or CSV file by split, e.g. {"train": "train.csv"}; a patch per line, by its
             Sentinel-2 name, its Sentinel-1 name or both.
           exclude: lists of patches to leave out, as those published of snow and clouds.
+          pairs: list of the names of both images of each pair, as that published by
+            bigearthnet_common.
           resampling: of the 20 m and 60 m bands to 10 m, one of `geotiff.RESAMPLING`.
           folders: of Sentinel-2 and Sentinel-1, below the root.
 
@@ -93,7 +96,7 @@ class BigEarthNetV1(archive.Archive):
             raise errors.UserError("nothing to read: give sensors")
         self.nomenclature, self.resampling = nomenclature, resampling
         splits, omitted = bigearthnet_v1_files.index(
-            self._folders, lists or {}, exclude, lambda item: self._labels(self._first(item))
+            self._folders, lists or {}, exclude, pairs, lambda item: self._labels(self._first(item))
         )
         super().__init__(
             root,

@@ -20,6 +20,7 @@ def index(
     folders: Mapping[str, Path],
     lists: Mapping[str, str | Path],
     exclude: Sequence[str | Path],
+    pairs: str | Path | None,
     check: Callable[[Item], object],
 ) -> tuple[dict[str, list[Item]], list[archive.Omission]]:
     """Returns the items of each split, and what was left out and why.
@@ -28,6 +29,7 @@ def index(
       folders: of the kinds of images (`S2`, `S1`) to read, in this order; or of `S1` alone.
       lists: by split; {} for all patches as "train".
       exclude: lists of patches to leave out.
+      pairs: list of pairs; None where the lists or the JSON files tell them.
       check: raises `Unreadable` for an item to leave out; used without lists.
 
     Raises:
@@ -39,10 +41,10 @@ def index(
     omitted: list[archive.Omission] = []
     twins: dict[str, dict[str, str]] = {}
     if S1 in found and (rows or S2 in found):
-        pairs = [row for row in rows if len(row) == 2]
-        if not rows or any(not set(row) >= set(found) for row in rows):
-            pairs += _pairs(folders[S1], found[S1] - {row[S1] for row in pairs}, omitted)
-        twins = _twins(pairs, found, omitted)
+        told = [row for row in rows + (read_list(pairs) if pairs else []) if len(row) == 2]
+        if not pairs and (not rows or any(not set(row) >= set(found) for row in rows)):
+            told += _pairs(folders[S1], found[S1] - {row[S1] for row in told}, omitted)
+        twins = _twins([pair for pair in told if pair[S1] in found[S1]], found, omitted)
     if not parts:
         kind = next(iter(found))
         parts = {"train": [{kind: name} for name in sorted(found[kind])]}

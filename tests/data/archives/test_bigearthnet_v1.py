@@ -160,6 +160,18 @@ def test_lists_of_optical_names_are_paired_by_the_json_of_the_radar(written):
     assert list(by_id(opened(written, lists=lists, sensors=(S1,)))) == [b[1], a[1]]
 
 
+def test_a_list_of_pairs_spares_the_json_of_the_radar(written):
+    file = written / "pairs.csv"
+    rows = [f"{s1},{s2},Austria,Summer" for s2, s1 in map(names, (*PLACES.values(), (9, 9)))]
+    file.write_text("\n".join(["s1_name,s2_name,country,season", *rows]))
+    for path in (written / RADAR).glob("*/*.json"):
+        path.write_text(path.read_text().replace("corresponding_s2_patch", "x"))
+    assert len(opened(written, pairs=file)) == 3
+    file.write_text("\n".join(rows[:2]))
+    source = opened(written, pairs=file)
+    assert len(source) == 2 and [o.file for o in source.omitted] == [names(PLACES["c"])[0]]
+
+
 @pytest.mark.parametrize("line", ["../S2A_MSIL2A_20170613T101031_3_40", "S2A_MSIL2A_3_40", "x"])
 def test_lists_with_anything_else_are_refused(written, line):
     file = written / "train.csv"
