@@ -59,11 +59,17 @@ class Patch:
         """CRS and affine coefficients a..f of the patch's 10 m pixels, from its place in the tile.
 
         The tile's corner is that of its 100 km square, moved outwards to a multiple of 60 m.
+
+        Raises:
+          Unreadable: a tile that is not of the northern half, or none at all.
         """
-        zone, (band, easting, northing) = int(self.tile[:-3]), self.tile[-3:]
-        left = (_COLUMNS[(zone - 1) % 3].index(easting) + 1) * 100_000
-        square = (_ROWS.index(northing) - (5 if zone % 2 == 0 else 0)) % 20
-        square += 20 * math.ceil((_BANDS[band] - square) / 20)
+        try:
+            zone, (band, easting, northing) = int(self.tile[:-3]), self.tile[-3:]
+            left = (_COLUMNS[(zone - 1) % 3].index(easting) + 1) * 100_000
+            square = (_ROWS.index(northing) - (5 if zone % 2 == 0 else 0)) % 20
+            square += 20 * math.ceil((_BANDS[band] - square) / 20)
+        except (KeyError, ValueError) as error:
+            raise errors.Unreadable(f"{self.tile!r}: no tile of the northern half") from error
         top = (square + 1) * 100_000
         x = left // 60 * 60 + PATCH * self.column
         y = -(-top // 60) * 60 - PATCH * self.row

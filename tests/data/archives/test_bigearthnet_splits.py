@@ -7,6 +7,7 @@ import pytest
 import rasterio
 
 from smarties import errors
+from smarties.data import geotiff
 from smarties.data.archives import bigearthnet_splits
 
 V2 = "S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_26_57"
@@ -82,19 +83,33 @@ def test_the_three_names_of_a_row_agree(rows):
     assert len({bigearthnet_splits.parse(name).key for name in rows["s2v1_name"]}) == 549_488
 
 
-def test_the_grid_of_a_name_is_that_of_the_file(data_root):
-    files = sorted((data_root / "bigearthnet_samples").glob("v*/**/*.tif"))
-    checked = collections.Counter()
-    for file in files:
-        if file.name.startswith("S2") and "v1" in file.parts:
-            continue  # these names do not tell the tile
-        name = file.parent.name
-        crs, transform = bigearthnet_splits.parse(name).grid
+def test_the_grid_of_a_name_is_that_of_the_file(data_root, rows):
+    """Sentinel-2 names of v1 do not tell the tile; there it is that of the patch in v2."""
+    new = dict(zip(rows["s2v1_name"], rows["patch_id"], strict=True))
+    checked = set()
+    for file in sorted((data_root / "bigearthnet_samples").glob("v*/**/*.tif")):
+        patch = bigearthnet_splits.parse(new.get(file.parent.name, file.parent.name))
+        crs, transform = patch.grid
         with rasterio.open(file) as data:
             assert data.crs.to_string() == crs
-            assert (data.transform.c, data.transform.f) == (transform[2], transform[5]), name
-        checked[bigearthnet_splits.parse(name).tile] += 1
-    assert set(checked) == {"33UUP", "29UPU", "29SND"}
+            assert (data.transform.c, data.transform.f) == (transform[2], transform[5]), file
+        checked.add(patch.tile)
+    assert len(checked) >= 8 and {tile[2] for tile in checked} == set("STUVW")
+
+
+def test_every_tile_has_a_grid(rows):
+    """Where zones and bands of latitude are: 6 degrees from 180 W, 8 degrees from 80 S."""
+    tiles = {bigearthnet_splits.parse(name).tile: name for name in rows["patch_id"]}
+    assert len(tiles) == 54
+    for tile, name in tiles.items():
+        crs, transform = bigearthnet_splits.parse(name).grid
+        lon, lat = geotiff.lonlat(crs, transform, (120, 120))
+        west, south = -186 + 6 * int(tile[:2]), -80 + 8 * "CDEFGHJKLMNPQRSTUVW".index(tile[2])
+        assert west - 0.1 < lon < west + 8 and south - 1.1 < lat < south + 8.1, name
+        assert transform[2] % 60 == 0 and transform[5] % 60 == 0
+    for tile in ("33CUP", "33UAP", "33UUZ", "1UUP"):  # south; letters that the zone has not
+        with pytest.raises(errors.Unreadable, match="no tile of the northern half"):
+            print(bigearthnet_splits.parse(V2.replace("33UUP", tile)).grid)
 
 
 def test_leakage_between_versions_is_seen_in_the_names(rows, data_root):
