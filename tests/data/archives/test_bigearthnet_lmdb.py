@@ -14,8 +14,11 @@ from smarties import errors
 from smarties.data.archives import bigearthnet_lmdb, bigearthnet_v2
 
 lmdb = pytest.importorskip("lmdb")
-pytest.importorskip("pyarrow")
+pyarrow = pytest.importorskip("pyarrow")
+compute = pytest.importorskip("pyarrow.compute")
+parquet = pytest.importorskip("pyarrow.parquet")
 S1, S2 = files.S1, files.S2
+COLUMNS = ("patch_id", "s1_name")
 ROWS = [
     files.row((3, 40), "train", ["Arable land"]),
     files.row((45, 5), "test", ["Urban fabric", "Marine waters"]),
@@ -67,9 +70,13 @@ def test_real_patches(data_root, tmp_path, sensors, maps):
     }
     assert shapes == {band: (side, side) for band, side in files.SIDES.items()}
     pack(tmp_path, values)
+    rows = parquet.read_table(real / "metadata.parquet")
+    names = [name.removesuffix("_reference_map") for name in values]
+    here = compute.or_(*(compute.is_in(rows[c], pyarrow.array(names)) for c in COLUMNS))
+    parquet.write_table(rows.filter(here), tmp_path / "metadata.parquet")
     options = {"sensors": sensors, "maps": maps, "resampling": "bilinear"}
-    packed = bigearthnet_lmdb.BigEarthNetLMDB(tmp_path, metadata=real, **options)
-    loose = bigearthnet_v2.BigEarthNetV2(real, **options)
+    packed = bigearthnet_lmdb.BigEarthNetLMDB(tmp_path, **options)
+    loose = bigearthnet_v2.BigEarthNetV2(real, metadata=tmp_path, **options)
     assert len(packed) == len(loose) == 1
     assert_same(packed[0], loose[0])
 

@@ -90,6 +90,22 @@ def test_real_map_agrees_with_its_labels(real):
     }  # fmt: skip
 
 
+def test_class_frequencies_are_the_published_ones(real):
+    """Counted by the authors, per split of the recommended subset."""
+    table = bigearthnet_v2.table(real)
+    counts = {
+        name: [int(table.labels[table.splits == split, i].sum()) for split in range(3)]
+        for i, name in enumerate(nomenclature.CLASSES_19)
+    }
+    assert counts["Arable land"] == [88_236, 49_737, 50_052]
+    assert counts["Mixed forest"] == [78_791, 42_705, 44_284]
+    assert counts["Beaches, dunes, sands"] == [738, 426, 152]
+    assert counts["Coastal wetlands"] == [670, 610, 117]
+    assert np.bincount(table.splits).tolist() == [237_871, 122_342, 119_825]
+    assert abs(table.labels.sum(1).mean() - 2.95) < 0.01 and table.labels.sum(1).max() == 11
+    assert not table.wrong
+
+
 ROWS = [
     files.row((3, 40), "train", ["Arable land"]),
     files.row((45, 45), "test", ["Urban fabric", "Marine waters"]),
