@@ -60,26 +60,21 @@ class BigEarthNetV1(archive.Archive):
     ):
         """Opens the archive by the names of its folders, without opening an image.
 
-        The JSON files are read as well where names do not suffice: to leave out patches without
-        any of the 19 labels where no lists say which to read (there are 57), and to find pairs that
-        no list tells. For all patches that takes minutes; with the published lists of pairs it
-        takes none.
+        Where names do not suffice the JSON files are read too, minutes for all patches: without
+        `lists`, to leave out patches without labels (57 of the 19); without `pairs`, to find them.
 
         Args:
           root: of the archive, see the card's layout.
           sensors: one of Sentinel-1 and Sentinel-2, or both for pairs.
           nomenclature: number of classes.
-          lists: text or CSV file by split, e.g. {"train": "train.csv"}; a patch per line, by its
-            Sentinel-2 name, its Sentinel-1 name or both.
+          lists: text or CSV file by split; a line per patch with one of its two names, or both.
           exclude: lists of patches to leave out, as those published of snow and clouds.
-          pairs: list of the names of both images of each pair, as that published by
-            bigearthnet_common.
+          pairs: list of both names of each pair, as published by bigearthnet_common.
           resampling: of the 20 m and 60 m bands to 10 m, one of `geotiff.RESAMPLING`.
           folders: of Sentinel-2 and Sentinel-1, below the root.
 
         Raises:
-          UserError: a missing folder or list, a list with anything but names of patches, an unknown
-            option, or no patch found.
+          UserError: a missing folder or list, a line without a name, an unknown option, no patch.
         """
         bigearthnet_patches.check_resampling(resampling)
         if nomenclature not in _CLASSES:
