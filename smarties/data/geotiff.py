@@ -188,6 +188,21 @@ def load(files: tuple[str, ...], sensor: bands.Sensor, resampling: str = "neares
     return Raster(pixels, valid, image.crs, image.transform)
 
 
+def crs(text: str, where: str) -> str:
+    """Returns a CRS as files tell theirs, from an authority code or WKT.
+
+    Raises:
+      UserError: an unknown one; `where` names what says so.
+    """
+    import rasterio
+
+    try:
+        with rasterio.Env():
+            return rasterio.CRS.from_user_input(text).to_string()
+    except ValueError as error:
+        raise errors.UserError(f"{where}: unknown CRS {text!r}: write it as EPSG:32632") from error
+
+
 def lonlat(crs: str, transform: tuple[float, ...], shape: tuple[int, int]) -> np.ndarray:
     """Returns float32 [2], longitude and latitude (degrees WGS 84) of an image's centre.
 

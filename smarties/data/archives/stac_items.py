@@ -111,12 +111,11 @@ class StacItems(tiling.Tiled):
                 raise errors.UserError(f"{file}: {shape} pixels, but the item says {asset.shape}")
             if not asset.crs:
                 continue
-            if image.crs and not _one_crs(image.crs, asset.crs):
-                raise errors.UserError(f"{file}: {image.crs}, but the item says {asset.crs}")
+            said = geotiff.crs(asset.crs, f"the item of {file}")
+            if image.crs and image.crs != said:
+                raise errors.UserError(f"{file}: {image.crs}, but the item says {said}")
             if not image.crs and asset.transform and shape == image.shape:
-                return dataclasses.replace(
-                    image, crs=asset.crs, transform=asset.transform, bare=True
-                )
+                return dataclasses.replace(image, crs=said, transform=asset.transform, bare=True)
         return image
 
     def sensor(self, scene: tiling.Scene, i: int) -> bands.Sensor:
@@ -251,9 +250,3 @@ def _same(known: bands.Sensor | None, other: bands.Sensor, where: str) -> None:
         raise errors.Unreadable(
             f"{where}: describes other bands than the first item ({', '.join(names[:3])})"
         )
-
-
-def _one_crs(one: str, other: str) -> bool:
-    from rasterio import crs
-
-    return crs.CRS.from_user_input(one) == crs.CRS.from_user_input(other)

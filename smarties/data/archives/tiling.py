@@ -64,7 +64,8 @@ class Tiled(archive.Archive):
         """Lists the tiles; scenes whose headers cannot be read are omitted.
 
         Raises:
-          UserError: an unknown resampling, a tile that is no positive number, or nothing found.
+          UserError: an unknown resampling, a tile that is no positive number, a sensor twice, or
+            nothing found.
         """
         if resampling not in geotiff.RESAMPLING:
             raise errors.unknown("resampling", resampling, geotiff.RESAMPLING)
@@ -72,15 +73,18 @@ class Tiled(archive.Archive):
             raise errors.UserError(f"tile is {tile!r}: give a side in pixels, or none")
         self.tile, self.resampling = tile, resampling
         self._bands = tuple(registry.sensor(sensor) for sensor in sensors)
+        names = [sensor.name for sensor in self._bands]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise errors.UserError(f"{root}: sensor {min(twice)} is there twice: rename one")
         self._grids: dict[str, scenes.Scene] = {}
-        omitted, tiles, names = list(omitted), {}, set()
+        omitted, tiles, known = list(omitted), {}, set()
         for split, listed in splits.items():
             tiles[split] = []
             for scene in listed:
-                if scene.name in names:
+                if scene.name in known:
                     omitted.append(archive.Omission(file=scene.name, reason="the id appears twice"))
                     continue
-                names.add(scene.name)
+                known.add(scene.name)
                 try:
                     tiles[split].extend(self._cut(scene))
                 except errors.UserError as error:

@@ -129,7 +129,7 @@ class ZarrCube(archive.Archive):
         for i, band in enumerate(sensor.bands):
             if band.nodata is not None:
                 empty[..., i] |= pixels[..., i] == band.nodata
-        pixels, valid = tiling.padded(pixels, ~empty.any(axis=-1), size)
+        pixels, valid = tiling.padded(pixels, np.asarray(~empty.any(axis=-1)), size)
         a, b, c, d, e, f = cube.grid.transform
         place = (a, b, c + a * item.column + b * item.row, d, e, f + d * item.column + e * item.row)
         return {

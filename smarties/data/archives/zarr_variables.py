@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from smarties import errors
-from smarties.data import times
+from smarties.data import geotiff, times
 from smarties.spectrum import bands
 
 _NAMES = {
@@ -107,14 +107,14 @@ class Variable:
         """Returns the grid that the coordinates of pixel centres tell; pixels of 1 without them.
 
         Raises:
-          UserError: coordinates that are not evenly spaced.
+          UserError: coordinates that are not evenly spaced, or an unknown CRS.
         """
-        found = {dim: self._coordinate(dim) for dim in ("y", "x")}
         shape = (self.size("y"), self.size("x"))
-        if found["y"] is None or found["x"] is None:
+        rows, columns = self._coordinate("y"), self._coordinate("x")
+        if rows is None or columns is None:
             return Grid(shape, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), "")
         steps = {}
-        for dim, centres in found.items():
+        for dim, centres in (("y", rows), ("x", columns)):
             values = centres.astype(np.float64)
             step = (values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else np.nan
             uneven = np.abs(np.diff(values) - step) > 0.01 * abs(step)
@@ -122,7 +122,9 @@ class Variable:
                 raise errors.UserError(f"{self.where}: coordinate {dim} is not evenly spaced")
             steps[dim] = (float(values[0] - step / 2), float(step))
         (top, down), (left, right) = steps["y"], steps["x"]
-        return Grid(shape, (right, 0.0, left, 0.0, down, top), self._crs() or crs)
+        told = self._crs() or crs
+        told = geotiff.crs(told, self.where) if told else ""
+        return Grid(shape, (right, 0.0, left, 0.0, down, top), told)
 
     def times(self) -> tuple[float, ...]:
         """Returns seconds since 1970-01-01 UTC, NaN where unknown; () without that dimension.
@@ -207,17 +209,18 @@ def open_variable(path: str, name: str, dims: tuple[str, ...]) -> Variable:
         if not isinstance(array, zarr.Array):
             raise errors.unknown(f"variable of {path}", name, group.array_keys())
     _no_pickle(array, where)
-    given = getattr(array.metadata, "dimension_names", None)
-    given = given or array.attrs.get("_ARRAY_DIMENSIONS") or dims
+    told: Any = getattr(array.metadata, "dimension_names", None)
+    told = told or array.attrs.get("_ARRAY_DIMENSIONS") or dims
+    given = tuple(map(str, told))
     if len(given) != array.ndim:
         raise errors.UserError(f"{where}: {array.ndim} dimensions without names: give dims=...")
-    meant = tuple(_NAMES.get(str(name).lower(), str(name)) for name in given)
+    meant = tuple(_NAMES.get(name.lower(), name) for name in given)
     for dim in meant:
         if dim not in _NAMES.values():
             raise errors.unknown(f"dimension of {where}", dim, _NAMES)
     if not {"y", "x"} <= {*meant} or len({*meant}) != len(meant):
         raise errors.UserError(f"{where}: dimensions {', '.join(given)} must hold y and x once")
-    return Variable(where, meant, tuple(map(str, given)), group, array)
+    return Variable(where, meant, given, group, array)
 
 
 def _no_pickle(array: Any, where: str) -> None:

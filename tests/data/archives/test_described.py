@@ -189,6 +189,14 @@ def test_impossible_descriptions(pairs, said, message):
     assert "\n" not in str(told.value)
 
 
+def test_two_sensors_of_one_name(pairs):
+    root, _ = pairs
+    (root / "own.yaml").write_text("{name: sentinel2-l2a, title: mine, extends: sentinel2-l2a}")
+    said = {S2: "S2/*.tif", "own.yaml": "S2/*.tif"}
+    with pytest.raises(errors.UserError, match="sensor sentinel2-l2a is there twice"):
+        described.Described(describe(root, sensors=said))
+
+
 def test_a_repeated_or_missing_row(pairs):
     root, _ = pairs
     labels = {"file": "labels.csv", "column": "cover"}

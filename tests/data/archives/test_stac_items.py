@@ -247,6 +247,8 @@ def test_the_item_gives_the_grid_of_files_without_one_and_must_agree(tmp_path):
     ].all()
     with pytest.raises(errors.UserError, match="r.tif: EPSG:32632, but the item says EPSG:32633"):
         write("EPSG:32632", **grid, **{"proj:code": "EPSG:32633"})
+    with pytest.raises(errors.UserError, match="r.tif: unknown CRS 'EPSG:9'"):
+        write("EPSG:32632", **grid, **{"proj:epsg": 9})
     with pytest.raises(errors.UserError, match=r"r.tif: \(16, 20\) pixels, but .* \(20, 16\)"):
         write("EPSG:32632", **{"proj:shape": [20, 16]})
 

@@ -182,6 +182,11 @@ def test_uneven_coordinates_strange_times_and_missing_cubes(tmp_path):
     group["time"].attrs["units"] = "hours since 2020-11-01 00:00:00"
     times = [zarr_cube.ZarrCube(tmp_path, sensor=SENSOR, variable="s2")[i]["time"] for i in (0, 1)]
     assert times[1] - times[0] == 30 * 3600
+    group.attrs["crs"] = "EPSG:999999"
+    with pytest.raises(errors.UserError, match="s2: unknown CRS 'EPSG:999999'"):
+        zarr_cube.ZarrCube(tmp_path, sensor=SENSOR, variable="s2")
+    group.attrs["crs"] = 32631
+    assert zarr_cube.ZarrCube(tmp_path, sensor=SENSOR, variable="s2")[0]["crs"] == "EPSG:32631"
     group["x"][3] = 0
     with pytest.raises(errors.UserError, match="coordinate x is not evenly spaced"):
         zarr_cube.ZarrCube(tmp_path, sensor=SENSOR, variable="s2")
