@@ -112,8 +112,9 @@ def by_overlap(
     """
     if not 0 < threshold <= 1:
         raise errors.UserError(f"threshold is {threshold}: give an overlap above 0 to 1")
-    # West to east, so that only boxes which begin near another's span need to be compared. Boxes
-    # across the antimeridian are there twice.
+    # West to east, so that only boxes which begin near another's span need to be compared: those
+    # wider than its width over the threshold cannot overlap it enough. Boxes across the
+    # antimeridian are there twice.
     placed = sorted(
         (
             (box, record)
@@ -123,12 +124,12 @@ def by_overlap(
         key=lambda entry: (entry[0], entry[1].name),
     )
     boxes = np.array([box for box, _ in placed], np.float64).reshape(-1, 4)
-    widest = float((boxes[:, 2] - boxes[:, 0]).max()) if placed else 0.0
     pairs = []
     for _, one in sorted(_named(first).items()):
         best = None
         for box in _boxes(one):
-            start, stop = np.searchsorted(boxes[:, 0], (box[0] - widest, box[2]))
+            reach = (box[2] - box[0]) / threshold * (1 + 1e-9)
+            start, stop = np.searchsorted(boxes[:, 0], (box[0] - reach, box[2]))
             overlaps = _overlap(np.array(box), boxes[start:stop])
             for i in np.flatnonzero(overlaps >= threshold - 1e-12):
                 other = placed[start + i][1]
