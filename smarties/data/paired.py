@@ -48,6 +48,7 @@ class Paired(sources.Source):
             **getattr(one, "definitions", {}), **getattr(two, "definitions", {})
         }  # fmt: skip
         self.classes = getattr(one, "classes", ())
+        self.published = tuple(name for s in self._sources for name in sources.published(s))
         places = [dict(zip(_names(source), range(len(source)), strict=True))
                   for source in self._sources]  # fmt: skip
         self._pairs: list[tuple[int, int]] = []

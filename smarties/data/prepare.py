@@ -298,6 +298,7 @@ def _publish(source, target: Path, parts, plan, entries, omitted, overwrite, abo
         "format": records.FORMAT,
         "sensors": {name: registry.sensor_to_dict(sensor) for name, sensor in known.items()},
         "classes": list(getattr(source, "classes", ())),
+        "published": list(sources.published(source)),
         "source": plan["source"],
         "layout": plan["layout"],
         "splits": {},

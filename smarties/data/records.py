@@ -108,6 +108,12 @@ class Records(sources.Source):
             raise self._corrupt(index) from error
         return example
 
+    @property
+    def published(self) -> tuple[str, ...]:
+        """See `Archive.published`."""
+        known = self.index["published"]
+        return tuple(name for name in known if name.partition(":")[2] in ("", *self.splits))
+
     def record(self, index: int) -> bytes:
         """Returns the serialised example.
 

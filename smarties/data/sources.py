@@ -46,6 +46,7 @@ class Cached:
         self._source, self._kept = source, {}
         self.sensors = source.sensors
         self.definitions = getattr(source, "definitions", {})
+        self.published = published(source)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -60,6 +61,11 @@ class Cached:
 
     def identity(self) -> dict[str, Any]:
         return self._source.identity()
+
+
+def published(source: Source) -> tuple[str, ...]:
+    """Returns the published datasets and splits that a source holds, see `Archive.published`."""
+    return getattr(source, "published", ())
 
 
 class Readable(Protocol):

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from smarties.data import pipeline, sources, views
+from smarties.data.archives import bigearthnet_splits
 from smarties.errors import UserError
 from smarties.metrics import neighbours
 from smarties.spectrum import registry
@@ -40,6 +41,7 @@ class Probe:
       batch: images at a time.
       pictures: held-out scenes to keep as arrays in `figures/reconstructions.npz`.
       every: read by the loop.
+      allow_leakage: judge by patches the task trains on, see `bigearthnet_splits.check_leakage`.
     """
 
     def __init__(
@@ -54,12 +56,16 @@ class Probe:
         batch: int = 32,
         pictures: int = 4,
         every: int = 0,
+        allow_leakage: bool = False,
     ):
         self.task = task
         self.pooling: embedding.Pooling = pooling
         self.batch, self.pictures = batch, pictures
         self.source = sources.source(**source)
         self.archive = sources.source(**archive) if archive else None
+        seen = [n for stream in task.streams.values() for n in sources.published(stream.source)]
+        for name in sources.published(self.source):
+            bigearthnet_splits.check_leakage(seen, name, allow_leakage=allow_leakage)
         self.pairs = {
             name: (registry.sensor(first).name, registry.sensor(second).name)
             for name, (first, second) in sorted(pairs.items())

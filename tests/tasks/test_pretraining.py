@@ -7,6 +7,8 @@ import pytest
 from ml_collections import config_dict
 
 from smarties import errors, tasks
+from smarties.data import prepare
+from smarties.data.planet import source as planet_source
 from smarties.models import mixup
 
 
@@ -189,3 +191,20 @@ def test_training_beats_the_mean_and_random_weights_on_held_out_scenes(
         assert int(scenes["step"]) == 150
         assert scenes["radar/0/sentinel2-l2a/predicted"].shape == (4, 12, 12, 64)
     assert all(np.isfinite(v) for v in values.values())
+
+
+def test_weights_are_not_judged_by_patches_they_have_seen(tmp_path):
+    class Patches(planet_source.Planet):
+        published = ()
+
+    for name, published in (("one", "bigearthnet-v1:train"), ("two", "bigearthnet-v2:train")):
+        places = Patches(sensors=("sentinel2-l2a", "sentinel1-grd"), size=32, count=8)
+        places.published = (published,)
+        prepare.prepare(places, tmp_path, name)
+    changed = config()
+    changed.data.streams.radar.source = dict(kind="records", directory=str(tmp_path / "one"))
+    changed.evaluate.source = dict(kind="records", directory=str(tmp_path / "two"))
+    with pytest.raises(errors.UserError, match="bigearthnet-v1:train cannot be evaluated on"):
+        tasks.make(changed)
+    changed.evaluate.allow_leakage = True
+    tasks.make(changed)

@@ -73,6 +73,7 @@ class Archive(sources.Source):
     """
 
     CARD: ClassVar[Card]
+    DATASET: ClassVar[str] = ""  # the published dataset, where versions of it must not be mixed
 
     def __init__(
         self,
@@ -145,6 +146,12 @@ class Archive(sources.Source):
             except errors.UserError as error:
                 raise errors.Unreadable(str(error)) from error
         return example
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """DATASET:SPLIT or DATASET of what is read, to tell leakage by; () where none is known."""
+        names = (f"{self.DATASET}:{split}".removesuffix(":all") for split in self.splits)
+        return tuple(names) if self.DATASET else ()
 
     def names(self) -> list[str]:
         """Returns the ids of all examples."""

@@ -29,6 +29,7 @@ class BigEarthNetV1(archive.Archive):
     nothing of the published split.
     """
 
+    DATASET = "bigearthnet-v1"
     CARD = archive.Card(
         title="BigEarthNet v1 and BigEarthNet-MM, 590,326 Sentinel-2 patches and as many pairs "
         "with Sentinel-1",

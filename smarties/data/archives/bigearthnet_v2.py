@@ -87,6 +87,7 @@ def table(root: str | Path, snow: bool = False, clouds_or_shadows: bool = False)
 class BigEarthNetV2(archive.Archive):
     """Patches as distributed, in folders of TIFF files; splits "train", "validation" and "test"."""
 
+    DATASET = "bigearthnet-v2"
     CARD = archive.Card(
         title="BigEarthNet v2.0 (reBEN), 549,488 pairs of Sentinel-1 and Sentinel-2 patches, of "
         "which 480,038 are recommended (without snow, clouds and shadows)",
