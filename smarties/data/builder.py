@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import dataset_builder
+from tensorflow_datasets.core import dataset_builder, example_serializer
 
 from smarties.data import sources
 
@@ -70,8 +70,8 @@ class Encoder:
 
     def __init__(self, fields: Layout):
         self._features = features(fields)
-        self._serializer = tfds.core.example_serializer.ExampleSerializer(
-            self._features.get_serialized_info()
+        self._serializer = example_serializer.ExampleSerializer(
+            self._features.get_serialized_info()  # type: ignore
         )
 
     def __call__(self, example: sources.Example) -> bytes:
@@ -89,7 +89,7 @@ class Prepared(dataset_builder.FileReaderBuilder, skip_registration=True):
         self,
         *,
         fields: Layout,
-        about: Mapping[str, str],
+        about: Mapping[str, Any],
         shards: Mapping[str, Sequence[tuple[Path, int]]],
         extra: Mapping[str, str],
         data_dir: str,

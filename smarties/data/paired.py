@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from smarties import errors
-from smarties.data import pairs, sources
+from smarties.data import pairs as lists
+from smarties.data import sources
+from smarties.data.archives import archive
 
 
 class Paired(sources.Source):
@@ -21,7 +23,7 @@ class Paired(sources.Source):
 
     def __init__(
         self,
-        list: str | Path,
+        pairs: str | Path,
         first: Mapping[str, Any],
         second: Mapping[str, Any],
         *,
@@ -30,19 +32,21 @@ class Paired(sources.Source):
         """Opens both sources; they are read when an example is.
 
         Args:
-          list: file that `smarties data pairs` has written.
+          pairs: file that `smarties data pairs` has written.
           first, second: kind and arguments of the sources, see `sources.source`.
           sha256: the digest the list must have; None to trust the file's own.
 
         Raises:
           UserError: another list, a name that no example has, or a sensor that both have.
         """
-        self.list = pairs.read_list(list, sha256)
+        self.list = lists.read_list(pairs, sha256)
         self._sources = tuple(sources.source(**given) for given in (first, second))
         one, two = self._sources
         for sensor in one.sensors:
             if sensor in two.sensors:
-                raise errors.UserError(f"{list}: both sources have {sensor}: read it from one only")
+                raise errors.UserError(
+                    f"{pairs}: both sources have {sensor}: read it from one only"
+                )
         self.sensors = (*one.sensors, *two.sensors)
         self.definitions = {
             **getattr(one, "definitions", {}), **getattr(two, "definitions", {})
@@ -51,14 +55,14 @@ class Paired(sources.Source):
         self.published = tuple(name for s in self._sources for name in sources.published(s))
         places = [dict(zip(_names(source), range(len(source)), strict=True))
                   for source in self._sources]  # fmt: skip
-        self._pairs: list[tuple[int, int]] = []
+        self._pairs = []
         self.splits: dict[str, range] = {}
         for split in dict.fromkeys(pair.split for pair in self.list.pairs):
             start = len(self._pairs)
             for pair in self.list.pairs:
                 if pair.split == split:
-                    names = (pair.first, pair.second)
-                    self._pairs.append(tuple(map(_place, names, places, (list, list))))
+                    both = zip((pair.first, pair.second), places, strict=True)
+                    self._pairs.append([_place(name, known, pairs) for name, known in both])
             self.splits[split or "train"] = range(start, len(self._pairs))
 
     def __len__(self) -> int:
@@ -80,7 +84,7 @@ class Paired(sources.Source):
 
 def _names(source: sources.Source) -> list[str]:
     """Returns the ids of a source, without reading an example where it is an archive."""
-    if hasattr(source, "names"):
+    if isinstance(source, archive.Archive):
         return source.names()
     return [source[i]["id"] for i in range(len(source))]
 

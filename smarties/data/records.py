@@ -91,7 +91,7 @@ class Records(sources.Source):
         from tensorflow_datasets.proto import tf_example_pb2
 
         try:
-            message = tf_example_pb2.Example.FromString(self.record(index))
+            message = tf_example_pb2.Example.FromString(self.record(index))  # type: ignore
             found = message.features.feature
             example: dict[str, Any] = {}
             for key, path, shape, dtype in self._fields:

@@ -62,6 +62,7 @@ class Sketch:
             keys = pixels.astype(np.int64) if self.integer else _keys(pixels)
             keys += np.arange(self._count) * self._bins - self._first
             found = np.bincount(keys.ravel(), minlength=self._count * self._bins)
+            assert self._counts is not None
             self._counts += found.reshape(self._count, self._bins)
             return
         self._kept.append(np.array(pixels, np.float32))

@@ -1,6 +1,7 @@
 """Moments written as text."""
 
 import datetime
+import re
 
 from smarties import errors
 
@@ -22,3 +23,18 @@ def seconds(text: str | None, where: str) -> float:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
     return moment.timestamp()
+
+
+def found(text: str) -> float:
+    """Returns the first "YYYYMMDDThhmmss" in a name, or ISO time, in seconds since 1970 UTC.
+
+    NaN where there is none.
+    """
+    parts = re.search(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)T(\d\d):?(\d\d):?(\d\d)", text)
+    if not parts:
+        return float("nan")
+    try:
+        whole = datetime.datetime(*map(int, parts.groups()), tzinfo=datetime.UTC)  # type: ignore
+    except ValueError:
+        return float("nan")
+    return whole.timestamp()

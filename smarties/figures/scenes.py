@@ -79,7 +79,7 @@ def _labels(example: sources.Example, classes: Sequence[str]) -> str:
     if not classes or "labels" not in example:
         return ""
     given = np.asarray(example["labels"])
-    present = np.flatnonzero(given) if given.ndim else [int(given)]
+    present = np.flatnonzero(given).tolist() if given.ndim else [int(given)]
     return ", ".join(classes[i] for i in present)
 
 

@@ -47,7 +47,7 @@ def make(roots, *more):
 def arguments(roots):
     described = {"kind": "described"}
     return {
-        "list": str(roots / "pairs.csv"),
+        "pairs": str(roots / "pairs.csv"),
         "first": described | {"root": str(roots / "optical")},
         "second": described | {"root": str(roots / "radar")},
     }

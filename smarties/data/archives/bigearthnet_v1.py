@@ -151,7 +151,7 @@ def _time(folder: Path) -> float:
 
 def _check_place(folder: Path, described: Mapping[str, Any], raster: geotiff.Raster) -> None:
     """Raises `Unreadable` where the JSON puts the patch elsewhere than the TIFF files do."""
-    from rasterio import crs
+    from rasterio import crs  # type: ignore
     from rasterio import errors as failures
 
     corners = described["coordinates"]

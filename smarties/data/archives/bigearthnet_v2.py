@@ -66,7 +66,7 @@ def table(root: str | Path, snow: bool = False, clouds_or_shadows: bool = False)
             (snow, "contains_seasonal_snow"),
             (clouds_or_shadows, "contains_cloud_or_shadow"),
         ):
-            keep = compute.or_(keep, more[column]) if wanted else keep
+            keep = compute.or_(keep, more[column]) if wanted else keep  # type: ignore
         found = pyarrow.concat_tables([found, more.filter(keep)])
     found = found.combine_chunks()
     labels, unknown = _labels(found["labels"])

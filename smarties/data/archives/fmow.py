@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from smarties import errors
-from smarties.data import geotiff, sources
-from smarties.data.archives import archive, ground, pairs, tables
+from smarties.data import geotiff, sources, times
+from smarties.data.archives import archive, ground, nearest, tables
 
 TABLES = {"train": "train.csv", "val": "val.csv", "test": "test_gt.csv"}
 _COLUMNS = ("category", "location_id", "image_id", "timestamp")
@@ -84,8 +84,8 @@ class Fmow(archive.Archive):
             if split not in TABLES:
                 raise errors.unknown("split of fMoW", split, TABLES)
             found[split] = []
-            for place, times in sorted(self._table(split, omitted).items()):
-                found[split] += self._join(split, place, times, days, older, omitted)
+            for place, known in sorted(self._table(split, omitted).items()):
+                found[split] += self._join(split, place, known, days, older, omitted)
         options = {"splits": list(splits), "days": days, "older": older, "sizes": list(sizes)}
         super().__init__(
             root,
@@ -102,7 +102,7 @@ class Fmow(archive.Archive):
         places: dict[str, dict[int, float]] = defaultdict(dict)
         for line, row in tables.rows(table, _COLUMNS):
             where, category = f"{table.name}, line {line}", row["category"]
-            when, known = pairs.seconds(row["timestamp"]), category in self.CLASSES
+            when, known = times.found(row["timestamp"]), category in self.CLASSES
             if not known or np.isnan(when) or not _whole(row["location_id"], row["image_id"]):
                 reason = "no number or time in the row"
                 if not known:
@@ -137,7 +137,7 @@ class Fmow(archive.Archive):
             elif older:
                 sidecar = self.base / "fmow-rgb" / split / place / file.replace(".jpg", ".json")
                 taken[file] = _sidecar(sidecar, omitted)
-        joined = pairs.nearest(taken, there, days)
+        joined = nearest.nearest(taken, there, days)
         for file in sorted(pictures - joined.keys()):
             reason = f"no composite within {days:g} days of it, or its time is not known"
             path = f"fmow-rgb/{split}/{place}/{file}"
@@ -176,7 +176,7 @@ def _whole(*texts: str) -> bool:
 def _sidecar(file: Path, omitted: list) -> float:
     """Returns the seconds that the JSON beside a picture tells, NaN where it does not."""
     try:
-        return pairs.seconds(str(json.loads(file.read_text())["timestamp"]))
+        return times.found(str(json.loads(file.read_text())["timestamp"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"no JSON with a timestamp ({type(error).__name__})"
         omitted.append(archive.Omission(file=str(file), reason=reason))

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 
 from smarties import errors
-from smarties.data import geotiff, sources
-from smarties.data.archives import archive, baseline, ground, pairs
+from smarties.data import geotiff, sources, times
+from smarties.data.archives import archive, baseline, ground
 from smarties.spectrum import registry
 
 FOLDERS = {"sentinel2-l2a": "S2L2A", "sentinel2-l1c": "S2L1C"}
@@ -93,9 +93,9 @@ class MajorTom(archive.Archive):
         raster = self._tile(item, tuple(f"{band}.tif" for band in sensor.names), name)
         mask = self._tile(item, ("cloud_mask.tif",), "cloud")
         example = ground.example({name: raster}, self.sensors)
-        when = pairs.seconds(product)
+        when = times.found(product)
         known = self.baseline
-        if known is None and when < pairs.seconds("20220125T000000"):
+        if known is None and when < times.found("20220125T000000"):
             known = 0.0
         number = baseline.settle(product, known, str(self.base / item[0]))
         image = baseline.harmonise(raster.pixels, raster.valid, number)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from smarties import errors
-from smarties.data import sources
-from smarties.data.archives import archive, baseline, ground, pairs
+from smarties.data import sources, times
+from smarties.data.archives import archive, baseline, ground, nearest
 from smarties.spectrum import registry
 
 FOLDERS = {"sentinel1-grd": "s1", "sentinel2-l1c": "s2c", "sentinel2-l2a": "s2a"}
@@ -85,7 +85,7 @@ class Ssl4Eo(archive.Archive):
         items, omitted = [], []
         for place in sorted(path.name for path in (self.base / first).glob("*") if path.is_dir()):
             images = self._dated(first, place, omitted)
-            near = [pairs.nearest(images, self._dated(o, place, omitted), days) for o in others]
+            near = [nearest.nearest(images, self._dated(o, place, omitted), days) for o in others]
             for image in sorted(images, key=lambda image: (images[image], image)):
                 lone = [o for o, found in zip(others, near, strict=True) if image not in found]
                 if lone:
@@ -98,7 +98,7 @@ class Ssl4Eo(archive.Archive):
     def _dated(self, folder: str, place: str, omitted: list) -> dict[str, float]:
         """Returns the seconds of a location's images by name; undated ones are omitted."""
         names = [path.name for path in (self.base / folder / place).glob("*") if path.is_dir()]
-        dated = {name: pairs.seconds(name) for name in sorted(names)}
+        dated = {name: times.found(name) for name in sorted(names)}
         for name in [name for name, when in dated.items() if np.isnan(when)]:
             del dated[name]
             omitted.append(
@@ -126,7 +126,7 @@ class Ssl4Eo(archive.Archive):
         example = ground.example(found, self.sensors)
         for name in set(self.sensors) - {"sentinel1-grd"}:
             example["images"][name] = self._harmonised(example, name, folders[name])
-        return {**example, "time": np.float64(pairs.seconds(images[0]))}
+        return {**example, "time": np.float64(times.found(images[0]))}
 
     def _harmonised(self, example: Mapping, name: str, folder: str) -> np.ndarray:
         file = archive.inside(self.base, f"{folder}/metadata.json")

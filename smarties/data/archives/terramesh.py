@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from smarties import errors
-from smarties.data import geotiff, sources
-from smarties.data.archives import archive, baseline, ground, pairs, tables
+from smarties.data import geotiff, sources, times
+from smarties.data.archives import archive, baseline, ground, tables
 from smarties.spectrum import registry
 
 FOLDERS = {
@@ -163,6 +163,6 @@ def _times(root: Path, scenes: set[str]) -> tuple[dict[str, float], list[archive
     lost = [row["scene"] for row in rows if row["scene"] not in scenes]
     reason = "a row of scenes.csv without any image"
     return (
-        {row["scene"]: pairs.seconds(row["s2_datetime"]) for row in rows},
+        {row["scene"]: times.found(row["s2_datetime"]) for row in rows},
         [archive.Omission(file=scene, reason=reason) for scene in lost],
     )

@@ -9,7 +9,8 @@ import pytest
 from scipy import ndimage
 
 from smarties import errors
-from smarties.data.archives import pairs, ssl4eo
+from smarties.data import times
+from smarties.data.archives import nearest, ssl4eo
 from smarties.spectrum import registry
 
 SIZE = {10: 24, 20: 12, 60: 4}
@@ -54,15 +55,15 @@ def archive(tmp_path):
 
 
 def test_nearest_joins_the_closest_first_and_none_twice():
-    day = pairs.DAY
+    day = nearest.DAY
     first = {"a": 0.0, "b": 10 * day, "c": 100 * day}
     second = {"x": 9 * day, "y": 12 * day, "z": 200 * day}
-    assert pairs.nearest(first, second, 30) == {"a": "y", "b": "x"}
-    assert pairs.nearest(first, second, 5) == {"b": "x"}
-    assert pairs.nearest(first, {}, 5) == {}
+    assert nearest.nearest(first, second, 30) == {"a": "y", "b": "x"}
+    assert nearest.nearest(first, second, 5) == {"b": "x"}
+    assert nearest.nearest(first, {}, 5) == {}
     backwards = {name: second[name] for name in reversed(second)}
-    assert pairs.nearest(first, backwards, 300) == pairs.nearest(first, second, 300)
-    assert pairs.nearest({"a": 5.0}, {"y": 6.0, "x": 4.0}, 1) == {"a": "x"}
+    assert nearest.nearest(first, backwards, 300) == nearest.nearest(first, second, 300)
+    assert nearest.nearest({"a": 5.0}, {"y": 6.0, "x": 4.0}, 1) == {"a": "x"}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_nearest_joins_the_closest_first_and_none_twice():
     ],
 )
 def test_times_of_names(text, expected):
-    np.testing.assert_equal(pairs.seconds(text), expected)
+    np.testing.assert_equal(times.found(text), expected)
 
 
 def test_seasons_are_joined_by_date(archive):

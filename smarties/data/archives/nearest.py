@@ -1,7 +1,5 @@
 """Which image of one sensor goes with which of another: the nearest in time, always the same."""
 
-import datetime
-import re
 from collections.abc import Mapping
 
 DAY = 86_400.0
@@ -30,18 +28,3 @@ def nearest(first: Mapping[str, float], second: Mapping[str, float], days: float
             found[name] = match
             used.add(match)
     return {name: found[name] for name in sorted(found)}
-
-
-def seconds(text: str) -> float:
-    """Returns the first "YYYYMMDDThhmmss" in a name, or ISO time, in seconds since 1970 UTC.
-
-    NaN where there is none.
-    """
-    parts = re.search(r"(?<!\d)(\d{4})-?(\d\d)-?(\d\d)T(\d\d):?(\d\d):?(\d\d)", text)
-    if not parts:
-        return float("nan")
-    try:
-        whole = datetime.datetime(*map(int, parts.groups()), tzinfo=datetime.UTC)  # type: ignore
-    except ValueError:
-        return float("nan")
-    return whole.timestamp()
