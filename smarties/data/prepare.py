@@ -7,6 +7,7 @@ its bytes depend on the source and the number of shards alone.
 
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -103,6 +104,8 @@ def prepare(
     """
     target = Path(out) / _name(name) / builder.VERSION
     if target.exists() and not overwrite:
+        if only and (found := _published(source, target, dict.fromkeys(_splits(source), only[1]))):
+            return found  # another job was the last
         raise errors.UserError(f"{target} exists: choose another folder or name, or overwrite it")
     fields = builder.layout(sources.first(source))
     plan = _plan(source, fields, only[1] if only else shards)
@@ -113,6 +116,14 @@ def prepare(
     bar = progress(sum(len(shard.examples) for shard in chosen))
     with contextlib.closing(bar):
         _write_all(source, fields, chosen, parts, workers, strict, bar.update)
+    with _alone(target):
+        if not parts.exists() and (found := _published(source, target, plan["shards"])):
+            return found  # another job has just done it
+        return _gather(source, target, parts, plan, todo, overwrite, about or {})
+
+
+def _gather(source, target: Path, parts: Path, plan, todo, overwrite: bool, about) -> Outcome:
+    """Returns what the finished shards hold; publishes them when they are all there."""
     done = [shard for shard in todo if (parts / f"{shard.name}.json").exists()]
     entries = {s: json.loads((parts / f"{s.name}.json").read_text()) for s in done}
     omitted = [{"split": "", "reason": f"{o.file}: {o.reason}"} for o in _omitted(source)]
@@ -120,15 +131,14 @@ def prepare(
     written = dict.fromkeys(_splits(source), 0)
     for shard in done:
         written[shard.split] += entries[shard]["count"]
-    directory = None
-    if len(done) == len(todo):
-        if not any(written.values()):
-            reason = omitted[0]["reason"]
-            shutil.rmtree(parts)
-            raise errors.UserError(f"no example could be written: {reason}")
-        directory = _publish(source, target, parts, plan, entries, omitted, overwrite, about or {})
+    whole = len(done) == len(todo)
+    if whole and not any(written.values()):
+        shutil.rmtree(parts)
+        raise errors.UserError(f"no example could be written: {omitted[0]['reason']}")
+    if whole:
+        _publish(source, target, parts, plan, entries, omitted, overwrite, about)
     return Outcome(
-        directory=directory,
+        directory=target if whole else None,
         written=written,
         omitted=omitted,
         finished=len(done),
@@ -290,8 +300,34 @@ def _check(example: sources.Example, fields: builder.Layout, definitions: Mappin
         checks.check_image(example["images"][name], mask, sensor, example["id"])
 
 
-def _publish(source, target: Path, parts, plan, entries, omitted, overwrite, about) -> Path:
-    """Returns the folder of the finished dataset."""
+@contextlib.contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Lets one job after the other publish a target."""
+    file = target.with_name(f".{target.name}-lock")
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+        file.unlink(missing_ok=True)
+
+
+def _published(source: sources.Source, target: Path, shards: Mapping) -> Outcome | None:
+    """Returns the outcome of jobs that have made a target of the same source, else None."""
+    known = records.Records(target)
+    made = {split: len(part) for split, part in known.index["splits"].items()}
+    if known.index["source"] != source.identity() or not made.items() <= dict(shards).items():
+        return None
+    lines = (target / OMITTED).read_text().splitlines()
+    return Outcome(
+        directory=target,
+        written={name: len(part) for name, part in known.splits.items()},
+        omitted=[json.loads(line) for line in lines],
+        finished=sum(shards.values()),
+        shards=sum(shards.values()),
+    )
+
+
+def _publish(source, target: Path, parts, plan, entries, omitted, overwrite, about) -> None:
+    """Makes the finished dataset of its parts."""
     definitions = getattr(source, "definitions", {})
     known = {name: definitions.get(name) or registry.sensor(name) for name in source.sensors}
     index: dict[str, Any] = {
@@ -337,7 +373,6 @@ def _publish(source, target: Path, parts, plan, entries, omitted, overwrite, abo
         extra={records.INDEX: json.dumps(index, indent=1), OMITTED: lines},
     )
     shutil.rmtree(parts, ignore_errors=True)
-    return target
 
 
 def checksum(found: Iterator[bytes]) -> str:

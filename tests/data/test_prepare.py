@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -33,6 +34,34 @@ def test_workers_and_jobs_make_the_same_bytes(tmp_path):
     assert (outcome.written, outcome.finished) == ({"train": 10, "test": 3}, 6)
     assert files(tmp_path / "one") == files(tmp_path / "two") == files(tmp_path / "jobs")
     assert sorted(f.name for f in (tmp_path / "jobs" / "noise").iterdir()) == ["1.0.0"]
+
+
+def test_the_last_jobs_may_finish_at_once_and_come_again(tmp_path, monkeypatch):
+    source = Noise(6)
+    prepare.prepare(source, tmp_path, "noise", only=(0, 2))
+    whole, publish = [], prepare.builder.publish
+
+    def meanwhile(*arguments, **options):
+        """As the first of two jobs publishes, the second sees all parts finished."""
+        monkeypatch.setattr(prepare.builder, "publish", publish)
+        other = threading.Thread(
+            target=lambda: whole.append(prepare.prepare(source, tmp_path, "noise", only=(1, 2)))
+        )
+        other.start()
+        time.sleep(0.3)
+        publish(*arguments, **options)
+        threads.append(other)
+
+    threads = []
+    monkeypatch.setattr(prepare.builder, "publish", meanwhile)
+    whole.append(prepare.prepare(source, tmp_path, "noise", only=(1, 2)))
+    threads[0].join()
+    whole.append(prepare.prepare(source, tmp_path, "noise", only=(0, 2)))
+    assert [outcome.written for outcome in whole] == [{"train": 6}] * 3
+    assert {outcome.directory for outcome in whole} == {tmp_path / "noise" / "1.0.0"}
+    assert [f.name for f in (tmp_path / "noise").iterdir()] == ["1.0.0"]
+    with pytest.raises(errors.UserError, match="exists"):
+        prepare.prepare(Noise(5), tmp_path, "noise", only=(0, 2))
 
 
 _SLOW = """
