@@ -5,6 +5,7 @@ second form here, vectorised over replicates: a function of how often each examp
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sklearn import metrics
@@ -66,7 +67,8 @@ def value(name: str, truth: np.ndarray, probability: np.ndarray, *, multi: bool)
     if name == "accuracy":
         return float(metrics.accuracy_score(truth, predicted))
     average = {"sample_f1": "samples"}.get(name, name.removesuffix("_f1"))
-    return float(metrics.f1_score(truth, predicted, average=average, zero_division=0.0))
+    options: Any = {"average": average, "zero_division": 0.0}
+    return float(metrics.f1_score(truth, predicted, **options))
 
 
 def decided(probability: np.ndarray, multi: bool) -> np.ndarray:
@@ -78,7 +80,8 @@ def decided(probability: np.ndarray, multi: bool) -> np.ndarray:
 
 def per_class(truth: np.ndarray, probability: np.ndarray) -> list[float]:
     """Returns the average precision of each class [L]."""
-    return np.atleast_1d(metrics.average_precision_score(truth, probability, average=None)).tolist()
+    columns = zip(truth.T, probability.T, strict=True)
+    return [float(metrics.average_precision_score(t, p)) for t, p in columns]
 
 
 def confusion(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:

@@ -16,6 +16,39 @@ def cosine(queries: np.ndarray, archive: np.ndarray) -> np.ndarray:
     return unit[0] @ unit[1].T
 
 
+def nearest(
+    queries: np.ndarray, archive: np.ndarray, k: int, chunk: int = 1024
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns cosine similarities [Q, k] of the k nearest, best first, and their rows [Q, k].
+
+    Args:
+      queries, archive: features [Q, D] and [A, D].
+      k: of a smaller archive, all.
+      chunk: queries at a time.
+    """
+    k = min(k, len(archive))
+    parts = []
+    for start in range(0, len(queries), chunk):
+        parts.append(jax.lax.top_k(jnp.asarray(cosine(queries[start : start + chunk], archive)), k))
+    similarity, rows = (np.concatenate([np.asarray(p[i]) for p in parts]) for i in (0, 1))
+    return similarity, rows
+
+
+def votes(similarity: np.ndarray, labels: np.ndarray, temperature: float = 0.07) -> np.ndarray:
+    """Returns the share of votes [Q, L] that each class gets of the nearest.
+
+    Each neighbour weighs exp(similarity / temperature).
+    [SMARTIES release, kNN protocol: k 20, temperature 0.07]
+
+    Args:
+      similarity: [Q, k], best first.
+      labels: [Q, k, L] of the neighbours, 1 where a class is present.
+      temperature: of the weights.
+    """
+    weight = np.exp((similarity - similarity[:, :1]) / temperature)
+    return np.einsum("qk,qkl->ql", weight / weight.sum(1, keepdims=True), labels)
+
+
 def knn_accuracy(
     queries: np.ndarray,
     labels: np.ndarray,
@@ -25,20 +58,14 @@ def knn_accuracy(
     k: int = 20,
     temperature: float = 0.07,
 ) -> float:
-    """Returns the accuracy of a vote of the k nearest by cosine.
-
-    Each weighs exp(similarity / temperature).
-    [SMARTIES release, kNN protocol: k 20, temperature 0.07]
+    """Returns the accuracy of the class that gets most `votes`.
 
     Args:
       queries, archive: [Q, D] and [A, D]; labels, archive_labels: integers [Q] and [A].
     """
-    similarity = jnp.asarray(cosine(queries, archive))
-    top, at = jax.lax.top_k(similarity, min(k, len(archive)))
-    votes = jax.nn.one_hot(jnp.asarray(archive_labels)[at], int(max(archive_labels)) + 1)
-    weight = jnp.exp((top - top[:, :1]) / temperature)
-    winner = (votes * weight[:, :, None]).sum(1).argmax(1)
-    return float((np.asarray(winner) == labels).mean())
+    similarity, rows = nearest(queries, archive, k)
+    one_hot = np.eye(int(max(archive_labels)) + 1, dtype=np.float32)[archive_labels]
+    return float((votes(similarity, one_hot[rows], temperature).argmax(1) == labels).mean())
 
 
 def centred(features: np.ndarray) -> np.ndarray:
