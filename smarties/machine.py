@@ -1,6 +1,8 @@
 """What the machine at hand can do: its rate of matrix products and the memory in use."""
 
 import functools
+import os
+import platform
 import resource
 import sys
 import time
@@ -62,3 +64,16 @@ def peak_memory() -> int:
             return int(lines["VmHWM"].split()[0]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def hardware() -> str:
+    """Returns the processor or accelerator, and the versions that matter."""
+    device = jax.devices()[0]
+    name = device.device_kind
+    cpuinfo = Path("/proc/cpuinfo")
+    if device.platform == "cpu" and cpuinfo.is_file():
+        found = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        name = found[0].split(":", 1)[1].strip() if found else platform.processor()
+    pages = "huge pages" if "hugetlb" in os.environ.get("GLIBC_TUNABLES", "") else "default pages"
+    count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    return f"{name}, {count} cores, {device.platform}, JAX {jax.__version__}, {pages}"

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -54,13 +53,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(json.dumps(_once(given)))
         return
     rows = [line for part in given.parts for line in _MEASURE[part](given)]
-    print(_hardware())
+    print(machine.hardware())
     print(table(rows))
     if given.json:
         Path(given.json).write_text(
             json.dumps(
                 {
-                    "machine": _hardware(),
+                    "machine": machine.hardware(),
                     "options": vars(given),
                     "rows": [dataclasses.asdict(line) for line in rows],
                 },
@@ -355,16 +354,3 @@ def table(rows: Sequence[Row]) -> str:
             f"{line.part:<10} {line.name:<{wide}} {line.median:>12,.4g}  {spread:<25}  {line.unit}"
         )
     return "\n".join(text.rstrip() for text in lines)
-
-
-def _hardware() -> str:
-    """Returns the processor or accelerator, and the versions that matter."""
-    device = jax.devices()[0]
-    name = device.device_kind
-    cpuinfo = Path("/proc/cpuinfo")
-    if device.platform == "cpu" and cpuinfo.is_file():
-        found = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        name = found[0].split(":", 1)[1].strip() if found else platform.processor()
-    pages = "huge pages" if "hugetlb" in os.environ.get("GLIBC_TUNABLES", "") else "default pages"
-    count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    return f"{name}, {count} cores, {device.platform}, JAX {jax.__version__}, {pages}"

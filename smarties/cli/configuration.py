@@ -4,7 +4,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ from smarties import errors
 from smarties.training import settings
 
 
-def load(path: str, overrides: Sequence[str] = ()) -> Any:
+def load(
+    path: str, overrides: Sequence[str] = (), resolve: Callable[[Any], Any] = settings.resolve
+) -> Any:
     """Returns the resolved, locked configuration of "file.py" or "file.py:arg".
 
-    Overrides are "--config.a.b=value". Raises `UserError` for a missing file, a file that raises,
-    an unknown key or a value of another type.
+    Overrides are "--config.a.b=value"; `resolve` fills in defaults. Raises `UserError` for a
+    missing file, a file that raises, an unknown key or a value of another type.
     """
     name, _, arg = path.partition(":")
-    config = settings.resolve(_run(Path(name), arg or None))
+    config = resolve(_run(Path(name), arg or None))
     config.lock()
     _check_keys(config, overrides)
     values = flags.FlagValues()

@@ -17,6 +17,8 @@ COMMANDS = {
     "info": "say what a checkpoint or a weights file holds",
     "sensors": "list, print and draw sensors",
     "data": "prepare and inspect data",
+    "evaluate": "probe frozen features on labelled data, beside baselines",
+    "results": "print the table of evaluations",
     "embed": "turn images into vectors",
     "export": "write weights for other software",
     "import": "read released weights",

@@ -154,6 +154,38 @@ def _stratified(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.lexsort((tie, place))
 
 
+def without_empty(
+    parts: Mapping[str, Part], classes: Sequence[str], leave_out: bool
+) -> tuple[dict[str, Part], tuple[str, ...]]:
+    """Returns the splits with the classes that have both a training and a test example, and these.
+
+    Args:
+      parts: by split, "train" and "test" among them.
+      classes: names.
+      leave_out: drop the other classes, and single-label examples of them.
+
+    Raises:
+      UserError: there is an empty class, and it is not to be left out.
+    """
+    kept = np.ones(len(classes), bool)
+    for split in ("train", "test"):
+        there = parts[split].labels.any(0)
+        if not leave_out and not there.all():
+            names = ", ".join(classes[i] for i in np.flatnonzero(~there))
+            raise errors.UserError(
+                f"split {split} has no example of {names}: give some, or set "
+                "data.leave_out_empty=True to leave such classes out"
+            )
+        kept &= there
+    if kept.sum() < 2:
+        raise errors.UserError("fewer than two classes have a training and a test example")
+    found = {}
+    for name, part in parts.items():
+        rows = np.arange(len(part)) if part.multi else np.flatnonzero(part.labels[:, kept].any(1))
+        found[name] = dataclasses.replace(part.take(rows), labels=part.labels[rows][:, kept])
+    return found, tuple(name for name, keep in zip(classes, kept, strict=True) if keep)
+
+
 def labelled(part: Part, amount: str, seed: int) -> Part:
     """Returns the examples of a training split that have labels in a regime.
 
@@ -180,7 +212,9 @@ def labelled(part: Part, amount: str, seed: int) -> Part:
     share = max(1, round(len(part) * value / 100)) if found[1] else 0
     kept[order[:share]] = True
     need = 1 if found[1] else int(value)
-    for label in np.argsort(part.labels.sum(0), kind="stable"):  # rare classes choose first
+    for label in np.argsort(
+        part.labels.sum(0), kind="stable"
+    ).tolist():  # rare classes choose first
         mine = order[part.labels[order, label] > 0]
         lack = need - int((part.labels[:, label].astype(bool) & kept).sum())
         if lack > 0:

@@ -148,7 +148,7 @@ def regression(
     strength: float,
     multi: bool,
     start: np.ndarray | None = None,
-    iterations: int = 500,
+    tolerance: float = 1e-4,
 ) -> np.ndarray:
     """Returns the weights [D, L] of a logistic regression, by L-BFGS in double precision.
 
@@ -162,7 +162,7 @@ def regression(
       strength: C.
       multi: a sigmoid for each class, else a softmax over them.
       start: weights to begin with.
-      iterations: at most.
+      tolerance: of the largest gradient of the mean, as scikit-learn has it.
     """
     shape = (inputs.shape[1], labels.shape[1])
 
@@ -185,6 +185,6 @@ def regression(
     first = np.zeros(shape) if start is None else start
     found = optimize.minimize(
         value_and_gradient, first.ravel(), jac=True, method="L-BFGS-B",
-        options={"maxiter": iterations, "ftol": 1e-10, "gtol": 1e-6},
+        options={"maxiter": 1000, "ftol": 1e-12, "gtol": tolerance},
     )  # fmt: skip
     return found.x.reshape(shape)

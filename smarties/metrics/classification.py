@@ -56,6 +56,15 @@ def scores(
     return {n: (value(n, truth, probability, multi=multi), *spread[n]) for n in wanted}
 
 
+def replicates(
+    name: str, truth: np.ndarray, probability: np.ndarray, *, multi: bool, draws: int, seed: int = 0
+) -> np.ndarray:
+    """Returns a metric [draws] of replicates of the examples; paired where n and seed are equal."""
+    weighted = _Weighted(truth.astype(np.float32), probability, multi)
+    chunks = bootstrap.counts(len(truth), draws, seed)
+    return np.concatenate([getattr(weighted, name)(weight) for weight in chunks])
+
+
 def value(name: str, truth: np.ndarray, probability: np.ndarray, *, multi: bool) -> float:
     """Returns a metric of `scores`, without its interval."""
     if name.endswith("_ap"):

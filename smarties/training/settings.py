@@ -77,17 +77,23 @@ FREE = (
 )
 
 
-def resolve(config: Config) -> Config:
-    """Returns a copy of `config` with every default filled in; an unknown key is a `UserError`."""
+def resolve(config: Config, defaults: dict[str, Any] | None = None) -> Config:
+    """Returns a copy of `config` with every default filled in; an unknown key is a `UserError`.
+
+    Args:
+      config: of a run, or of what else has `defaults`, whose section `data` is left open too.
+      defaults: in place of `DEFAULTS`.
+    """
+    known, others = (defaults, ()) if defaults else (DEFAULTS, _OF_THE_TASK)
     resolved: Any = config_dict.ConfigDict(config)
     with resolved.unlocked():
-        for section, defaults in DEFAULTS.items():
-            if isinstance(defaults, dict):
+        for section, fields in known.items():
+            if isinstance(fields, dict):
                 resolved[section] = resolved.get(section, config_dict.ConfigDict())
-                others = tuple(resolved[section]) if section in _SHARED else ()
-                _fill(resolved[section], f"{section}.", defaults, others)
-        top = {key: value for key, value in DEFAULTS.items() if not isinstance(value, dict)}
-        _fill(resolved, "", top, (*DEFAULTS, *_OF_THE_TASK))
+                own = tuple(resolved[section]) if section in _SHARED else ()
+                _fill(resolved[section], f"{section}.", fields, own)
+        top = {key: value for key, value in known.items() if not isinstance(value, dict)}
+        _fill(resolved, "", top, (*known, *others))
     return resolved
 
 

@@ -1,0 +1,65 @@
+"""`smarties evaluate`: frozen features on labelled data, always beside their baselines."""
+
+import argparse
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from smarties import errors, loading
+from smarties.cli import configuration
+from smarties.training import settings
+
+RESULTS = "runs/results.jsonl"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Appends a row for each run that has none yet, and prints the table of these runs."""
+    arguments, overrides = _parser().parse_known_args(argv)
+    if importlib.util.find_spec("sklearn") is None:
+        raise errors.UserError("evaluate needs scikit-learn: pip install 'smarties[evaluate]'")
+    from smarties.inference import evaluation, protocol, results
+
+    def resolve(config):
+        return settings.resolve(config, protocol.DEFAULTS)
+
+    config = configuration.load(arguments.config, overrides, resolve).to_dict()
+    loaded = loading.load(arguments.weights, heads=arguments.heads) if arguments.weights else None
+    trial = evaluation.Evaluation(config, loaded, arguments.weights or "")
+    path = Path(arguments.results)
+    known = {row["key"] for row in results.read(path)}
+    keys = [trial.key(run) for run in trial.runs]
+    there = sum(key in known for key in keys)
+    if there and not arguments.again:
+        print(f"{there} of {len(keys)} runs are in {path} already; --again does them again")
+    for row in trial.rows(() if arguments.again else known):
+        results.append(path, row)
+        value, low, high = (100 * x for x in row["metrics"][row["select"]])
+        print(
+            f"{results.condition(row)}: {results.said(row)}, {row['probe']}: {row['select']} "
+            f"{value:.1f} ({low:.1f} to {high:.1f}), {row['seconds']:.1f} s",
+            flush=True,
+        )
+    rows = [row for row in results.read(path) if row["key"] in keys]
+    print(f"\n{results.text([results.HEADER, *results.table(rows)])}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="smarties evaluate",
+        allow_abbrev=False,
+        description=__doc__,
+        epilog="Any field of the configuration is set by --config.<field>=<value>, for example "
+        "--config.sensor=landsat5-tm.",
+    )
+    parser.add_argument(
+        "--config", required=True, metavar="FILE[:ARG]", help="Python file with get_config(arg)"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="RUN|WEIGHTS",
+        help="run directory or weights file; else baselines only",
+    )
+    parser.add_argument("--heads", type=int, help="of the encoder, where a file does not tell")
+    parser.add_argument("--results", default=RESULTS, metavar="FILE", help=f"default: {RESULTS}")
+    parser.add_argument("--again", action="store_true", help="do runs that have a row already")
+    return parser
