@@ -4,6 +4,7 @@ import argparse
 import inspect
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import tqdm
@@ -11,7 +12,7 @@ import yaml
 
 from smarties import errors
 from smarties.cli import data_looks
-from smarties.data import archives, pairing, pairs, prepare, sources
+from smarties.data import archives, pairing, pairs, prepare, publishing, sources
 
 SHOWN = 20  # omissions that are printed
 
@@ -110,9 +111,13 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _options(build: Any) -> list[str]:
-    """Returns a line for each argument of a reader but the folder."""
+    """Returns a line for each argument of a reader but the folder: what it takes, its default."""
     parameters = list(inspect.signature(build).parameters.values())[1:]
-    return [f"{p.name} = {p.default!r}" for p in parameters if p.kind is not p.VAR_KEYWORD]
+    return [
+        f"{p.name}: {inspect.formatannotation(p.annotation)} = {p.default!r}"
+        for p in parameters
+        if p.kind is not p.VAR_KEYWORD
+    ]
 
 
 def options(given: Sequence[str]) -> dict[str, Any]:
@@ -132,7 +137,11 @@ def options(given: Sequence[str]) -> dict[str, Any]:
 
 def opened(name: str, folder: str | None, given: dict[str, Any]) -> sources.Source:
     """Returns the source of a name, with its folder as the first argument."""
+    for parameter in inspect.signature(sources.reader(name)).parameters.values():
+        _check_kind(parameter, given)
     if folder is not None:
+        if not Path(folder).exists():
+            raise errors.UserError(f"no such folder: {folder}")
         first = next(iter(inspect.signature(sources.reader(name)).parameters))
         if name == "planet":
             raise errors.UserError("--source is for archives and folders: the planet is simulated")
@@ -158,8 +167,23 @@ def _pairs(arguments: argparse.Namespace) -> None:
           f"second; unreadable {len(unreadable)}; sha256 {found.sha256}")  # fmt: skip
 
 
+def _check_kind(parameter: inspect.Parameter, given: dict[str, Any]) -> None:
+    """Raises `UserError` where a number or a yes or no is due and something else was given."""
+    due, found = parameter.default, given.get(parameter.name)
+    if found is None or not isinstance(due, int | float):
+        return
+    if isinstance(due, bool) != isinstance(found, bool) or not isinstance(found, int | float):
+        kind = "true or false" if isinstance(due, bool) else "a number"
+        raise errors.UserError(
+            f"option {parameter.name} is {found!r}: {kind} like its default {due} is due"
+        )
+
+
 def _prepare(arguments: argparse.Namespace) -> None:
     given = options(arguments.option)
+    if arguments.shard and arguments.shards:
+        number, count = arguments.shard
+        raise errors.UserError(f"--shard {number}/{count} says how many: leave --shards out")
     if arguments.pattern:
         given["sensors"] = _patterns(arguments.pattern)
     source = opened(arguments.name, arguments.source, given)
@@ -184,7 +208,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     if report := dict(getattr(source, "report", {})):
         print("; ".join(f"{name.replace('_', ' ')} {count}" for name, count in report.items()))
     if outcome.directory:
-        print(f"{outcome.directory}: ready; all omissions are in {prepare.OMITTED} there")
+        print(f"{outcome.directory}: ready; all omissions are in {publishing.OMITTED} there")
     else:
         print(f"{outcome.finished} of {outcome.shards} shards are finished: the rest is to come")
 

@@ -15,16 +15,16 @@ from smarties.data import records, statistics, verify
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Adds the commands to a parser; `command` makes one of (name, function, help)."""
     look = command("inspect", _inspect, "print the schema and write a contact sheet")
-    look.add_argument("directory", metavar="DIR")
+    look.add_argument("directory", metavar="DIR", help="a prepared dataset")
     look.add_argument("--split", help="default: all")
     look.add_argument("--count", type=int, default=6, help="examples, evenly spaced")
-    look.add_argument("--output", metavar="PNG", help="default: contact-sheet.png in DIR")
+    look.add_argument("--out", metavar="PNG", help="default: contact-sheet.png in DIR")
     measure = command("stats", _stats, "percentiles, mean and std of each band, as sensor files")
-    measure.add_argument("directory", metavar="DIR")
+    measure.add_argument("directory", metavar="DIR", help="a prepared dataset")
     measure.add_argument("--split", help="default: train where there is one, else all")
-    measure.add_argument("--output", metavar="DIR", help="folder for one YAML file of each sensor")
+    measure.add_argument("--out", metavar="DIR", help="folder for one YAML file of each sensor")
     check = command("verify", _verify, "read every record: checksums, shapes, shares, labels")
-    check.add_argument("directory", metavar="DIR")
+    check.add_argument("directory", metavar="DIR", help="a prepared dataset")
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -49,7 +49,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
     chosen = np.unique(
         np.linspace(0, len(source) - 1, min(arguments.count, len(source)), dtype=int)
     )
-    output = Path(arguments.output or source.directory / "contact-sheet.png")
+    output = Path(arguments.out or source.directory / "contact-sheet.png")
     examples = [source[int(i)] for i in chosen]
     print(f"  {scenes.write(examples, output, source.definitions, source.classes)}")
 
@@ -61,7 +61,8 @@ def _stats(arguments: argparse.Namespace) -> None:
     found = statistics.measure(source, tqdm.trange(len(source), unit=" examples"))
     name = source.directory.parent.name
     part = f"split {split} of {name}" if split else name
-    origin = f"{part}, records {next(iter(source.index['digests'].values()))[:12]}"
+    digests = source.identity()["digests"].values()
+    origin = f"{part}, records {' '.join(digest[:12] for digest in digests)}"
     for sensor, bands in found.items():
         known = source.definitions[sensor]
         unit = known.bands[0].unit
@@ -72,8 +73,8 @@ def _stats(arguments: argparse.Namespace) -> None:
         for band, one in zip(known.names, bands, strict=True):
             numbers = (one.minimum, *one.percentiles.values(), one.maximum, one.mean, one.std)
             print(f"  {band:8} " + " ".join(f"{x:9.5g}" for x in numbers))
-        if arguments.output:
-            folder = Path(arguments.output)
+        if arguments.out:
+            folder = Path(arguments.out)
             folder.mkdir(parents=True, exist_ok=True)
             called = f"{sensor}-{name.replace('_', '-')}"
             entry = statistics.sensor_file(known, bands, called, origin)
@@ -101,6 +102,6 @@ def _verify(arguments: argparse.Namespace) -> None:
               f"{100 * report.finite[sensor]:.2f} % of these finite")  # fmt: skip
     print(f"{report.omitted} examples were omitted when the records were written")
     if report.corrupt:
-        raise errors.UserError(f"{len(report.corrupt)} shards are damaged: "
+        raise errors.UserError(f"{len(report.corrupt)} times damaged: "
                                + "; ".join(report.corrupt[:3]))  # fmt: skip
     print(f"{source.directory}: all {len(source)} records are whole")

@@ -75,7 +75,8 @@ class Encoder:
         )
 
     def __call__(self, example: sources.Example) -> bytes:
-        encoded = self._features.encode_example(example)
+        known = {k: v for k, v in example.items() if not isinstance(v, dict) or v}
+        encoded = self._features.encode_example(known)
         message = self._serializer.get_tf_example(encoded)
         return message.SerializeToString(deterministic=True)
 
@@ -131,29 +132,21 @@ class Prepared(dataset_builder.FileReaderBuilder, skip_registration=True):
             (Path(self._data_dir) / name).write_text(text)
 
 
-def publish(name: str, *, overwrite: bool, data_dir: Path, **arguments: Any) -> Path:
-    """Returns the folder of a dataset made of finished shards; it appears whole or not at all.
+def build(name: str, workspace: Path, **arguments: Any) -> Path:
+    """Returns the folder of a dataset made of finished shards, below a workspace of its own.
 
     Args:
       name: of the dataset, as TFDS has names: lower case, digits and underscores.
-      overwrite: replace the dataset of that name.
-      data_dir, arguments: of `Prepared`.
+      workspace: made anew; what an interrupted call has left there is removed.
+      arguments: of `Prepared`, but `data_dir`.
     """
+    shutil.rmtree(workspace, ignore_errors=True)
     body = {"__module__": __name__, "name": name}
     kind = types.new_class(name, (Prepared,), {"skip_registration": True}, lambda n: n.update(body))
-    target, aside = data_dir / name / VERSION, data_dir / name / f".{VERSION}-replaced"
-    if overwrite and target.exists():
-        target.rename(aside)
-    try:
-        config = tfds.download.DownloadConfig(try_download_gcs=False)
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS says that it downloads
-            kind(data_dir=str(data_dir), **arguments).download_and_prepare(download_config=config)
-    except BaseException:
-        if aside.exists():
-            aside.rename(target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-    return target
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS says that it downloads
+        kind(data_dir=str(workspace), **arguments).download_and_prepare(download_config=config)
+    return workspace / name / VERSION
 
 
 def _place(file: Path, path: Path) -> None:

@@ -140,7 +140,8 @@ def measure(source: sources.Source, indices: Iterable[int]) -> dict[str, list[St
         example = source[index]
         for name, image in example["images"].items():
             sketch = sketches.setdefault(name, Sketch(image.shape[-1], image.dtype))
-            sketch.add(image[example["valid"][name]])
+            pixels = image[example["valid"][name]]
+            sketch.add(pixels[np.isfinite(pixels).all(axis=-1)])
     return {name: sketch.statistics() for name, sketch in sketches.items()}
 
 

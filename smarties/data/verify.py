@@ -1,13 +1,14 @@
 """What prepared records hold: checksums, shapes, shares of valid and finite pixels, labels."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from smarties import errors
-from smarties.data import prepare, records
+from smarties.data import publishing, records
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -16,7 +17,7 @@ class Report:
 
     Attributes:
       counts: examples of each split.
-      corrupt: a line for every record or shard that is not what was written.
+      corrupt: a line for everything that is not what was written.
       valid: share of valid pixels of each sensor.
       finite: share of its valid pixels that are finite in all bands.
       labels: examples of each class, by split.
@@ -42,20 +43,28 @@ def verify(
     pixels = {name: np.zeros(3, np.int64) for name in source.sensors}
     for split, part in source.splits.items():
         labels, start = np.zeros(len(source.classes), np.int64), part.start
+        digest, damaged = publishing.begin_digest(source.index), len(report.corrupt)
         for shard in source.index["splits"][split]:
             end = start + shard["count"]
-            try:
-                found = prepare.checksum(
-                    _seen(source, i, pixels, labels) for i in progress(range(start, end))
+            checksums = bytearray()
+            for index in progress(range(start, end)):
+                try:
+                    checksums += publishing.checksum(_seen(source, index, pixels, labels))
+                except errors.Unreadable as error:
+                    report.corrupt.append(str(error))
+            whole = hashlib.sha256(checksums).hexdigest() == shard["checksum"]
+            if not whole and len(report.corrupt) == damaged:
+                report.corrupt.append(
+                    f"{source.directory / shard['file']}: not the records that were written: "
+                    f"copy the file again"
                 )
-                if found != shard["checksum"]:
-                    report.corrupt.append(
-                        f"{source.directory / shard['file']}: not the records that were written: "
-                        f"copy the file again"
-                    )
-            except errors.Unreadable as error:
-                report.corrupt.append(str(error))
+            digest.update(checksums)
             start = end
+        if len(report.corrupt) == damaged and digest.hexdigest() != source.index["digests"][split]:
+            report.corrupt.append(
+                f"{source.directory / records.INDEX}: classes, sensors or layout are not those "
+                f"that were written: copy the file again"
+            )
         report.labels[split] = dict(zip(source.classes, map(int, labels), strict=True))
     for name, (all_, valid, finite) in pixels.items():
         report.valid[name] = valid / max(all_, 1)

@@ -60,7 +60,7 @@ def test_a_folder_becomes_records_that_can_be_looked_at(root, capsys):
 
 def test_statistics_become_sensor_files_that_configs_take(root, capsys):
     prepare(root)
-    data.main(["stats", str(root.parent / "out"), "--output", str(root.parent / "stats")])
+    data.main(["stats", str(root.parent / "out"), "--out", str(root.parent / "stats")])
     said = capsys.readouterr().out
     assert "reflectance = number * 0.0001" in said and "of split train of folder" in said
     sensor = registry.sensor(str(root.parent / "stats" / "sentinel2-l2a-folder.yaml"))
@@ -69,11 +69,13 @@ def test_statistics_become_sensor_files_that_configs_take(root, capsys):
     assert 200 <= low < 300 < 3900 < high < 4000
 
 
-def test_existing_records_need_overwrite(root):
+def test_existing_records_need_overwrite_unless_they_are_these(root, capsys):
     prepare(root)
+    prepare(root)
+    assert capsys.readouterr().out.count("1.0.0: ready") == 2
     with pytest.raises(errors.UserError, match="exists"):
-        prepare(root)
-    prepare(root, "--overwrite")
+        prepare(root, "-o", "stride=10")
+    prepare(root, "-o", "stride=10", "--overwrite")
 
 
 def test_damage_is_an_error(root):
@@ -105,6 +107,8 @@ def test_the_planet_becomes_records_job_by_job(tmp_path, capsys):
     [
         (("-o", "tiles=3"), "unknown argument of source folder 'tiles': did you mean 'tile'"),
         (("-o", "tile"), "is not KEY=VALUE"),
+        (("-o", "tile=wide"), "option tile is 'wide': a number like its default 96 is due"),
+        (("--shards", "3", "--shard", "0/2"), "--shard 0/2 says how many"),
         (("--pattern", "sentinel2-l2a"), "is not one SENSOR=GLOB"),
         (("--pattern", "sentinel-2=x"), "unknown sensor 'sentinel-2'"),
     ],

@@ -16,11 +16,17 @@ import pytest
 from test_records import S1, S2, Noise
 
 from smarties import errors
-from smarties.data import prepare, records, verify
+from smarties.data import prepare, publishing, records, verify
+from smarties.data.archives import archive
 
 
 def files(folder: Path) -> dict[str, bytes]:
     return {f.name: f.read_bytes() for f in records.find(folder).iterdir()}
+
+
+def names(folder: Path) -> list[str]:
+    """Returns what is in a folder, but for the lock that stays."""
+    return sorted(f.name for f in folder.iterdir() if not f.name.endswith("-lock"))
 
 
 def test_workers_and_jobs_make_the_same_bytes(tmp_path):
@@ -33,33 +39,33 @@ def test_workers_and_jobs_make_the_same_bytes(tmp_path):
         assert (outcome.directory is None) == (job != 1)
     assert (outcome.written, outcome.finished) == ({"train": 10, "test": 3}, 6)
     assert files(tmp_path / "one") == files(tmp_path / "two") == files(tmp_path / "jobs")
-    assert sorted(f.name for f in (tmp_path / "jobs" / "noise").iterdir()) == ["1.0.0"]
+    assert names(tmp_path / "jobs" / "noise") == ["1.0.0"]
 
 
 def test_the_last_jobs_may_finish_at_once_and_come_again(tmp_path, monkeypatch):
     source = Noise(6)
     prepare.prepare(source, tmp_path, "noise", only=(0, 2))
-    whole, publish = [], prepare.builder.publish
+    whole, build = [], publishing.builder.build
 
     def meanwhile(*arguments, **options):
         """As the first of two jobs publishes, the second sees all parts finished."""
-        monkeypatch.setattr(prepare.builder, "publish", publish)
+        monkeypatch.setattr(publishing.builder, "build", build)
         other = threading.Thread(
             target=lambda: whole.append(prepare.prepare(source, tmp_path, "noise", only=(1, 2)))
         )
         other.start()
         time.sleep(0.3)
-        publish(*arguments, **options)
         threads.append(other)
+        return build(*arguments, **options)
 
     threads = []
-    monkeypatch.setattr(prepare.builder, "publish", meanwhile)
+    monkeypatch.setattr(publishing.builder, "build", meanwhile)
     whole.append(prepare.prepare(source, tmp_path, "noise", only=(1, 2)))
     threads[0].join()
     whole.append(prepare.prepare(source, tmp_path, "noise", only=(0, 2)))
     assert [outcome.written for outcome in whole] == [{"train": 6}] * 3
     assert {outcome.directory for outcome in whole} == {tmp_path / "noise" / "1.0.0"}
-    assert [f.name for f in (tmp_path / "noise").iterdir()] == ["1.0.0"]
+    assert names(tmp_path / "noise") == ["1.0.0"]
     with pytest.raises(errors.UserError, match="exists"):
         prepare.prepare(Noise(5), tmp_path, "noise", only=(0, 2))
 
@@ -168,12 +174,69 @@ def test_a_failed_overwrite_loses_nothing(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepare.builder.Prepared, "_download_and_prepare", fails)
+        patch.setattr(publishing.builder.Prepared, "_download_and_prepare", fails)
         with pytest.raises(OSError, match="disk full"):
             prepare.prepare(Noise(3), tmp_path, "noise", overwrite=True)
     assert files(tmp_path) == before
+    # Killed between the two renames: the next one finds the old dataset again.
+    whole = tmp_path / "noise" / "1.0.0"
+    whole.rename(whole.with_name(".1.0.0-replaced"))
+    with publishing.alone(whole):
+        assert files(tmp_path) == before
     prepare.prepare(Noise(3), tmp_path, "noise", overwrite=True)
-    assert len(records.Records(tmp_path)) == 3
+    assert len(records.Records(tmp_path)) == 3 and names(tmp_path / "noise") == ["1.0.0"]
+
+
+def test_a_kill_while_publishing_leaves_nothing_that_looks_finished(tmp_path, monkeypatch):
+    def fails(*_):
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing.builder.tfds.core.DatasetInfo, "update_data_dir", fails)
+        with pytest.raises(SystemExit):
+            prepare.prepare(Noise(), tmp_path, "noise")
+    with pytest.raises(errors.UserError, match="no prepared dataset"):
+        records.Records(tmp_path)
+    prepare.prepare(Noise(), tmp_path, "noise")
+    assert len(records.Records(tmp_path)) == 7 and names(tmp_path / "noise") == ["1.0.0"]
+
+
+def test_overwriting_leaves_nothing_of_what_waited(tmp_path):
+    class Bright(Noise):
+        def __getitem__(self, i):
+            example = super().__getitem__(i)
+            example["images"][S2] = np.full_like(example["images"][S2], 9000)
+            return example
+
+    prepare.prepare(Noise(6), tmp_path, "noise", only=(0, 2))
+    with pytest.raises(errors.UserError, match="one of several jobs cannot overwrite"):
+        prepare.prepare(Bright(6), tmp_path, "noise", only=(1, 2), overwrite=True)
+    prepare.prepare(Bright(6), tmp_path, "noise", shards=2, overwrite=True)
+    source = records.Records(tmp_path)
+    assert all((source[i]["images"][S2] == 9000).all() for i in range(6))
+
+
+def test_strict_stops_at_what_opening_found_and_at_shards_with_omissions(tmp_path):
+    class Lacking(Noise):
+        omitted = (archive.Omission(file="x.tif", reason="the id appears twice"),)
+
+    with pytest.raises(errors.UserError, match="x.tif: the id appears twice"):
+        prepare.prepare(Lacking(), tmp_path, "noise", strict=True)
+    prepare.prepare(Noise(6, blank=(1,)), tmp_path, "noise", only=(0, 2))
+    with pytest.raises(errors.UserError, match="every pixel of sentinel1-grd is invalid"):
+        prepare.prepare(Noise(6, blank=(1,)), tmp_path, "noise", only=(1, 2), strict=True)
+
+
+def test_labels_alone_can_be_prepared(tmp_path):
+    class Labels(Noise):
+        sensors = ()
+
+        def __getitem__(self, i):
+            return super().__getitem__(i) | {"images": {}, "valid": {}}
+
+    prepare.prepare(Labels(), tmp_path, "noise")
+    example = records.Records(tmp_path)[2]
+    np.testing.assert_array_equal(example["labels"], Noise()[2]["labels"])
 
 
 def test_bad_targets_and_names_are_refused(tmp_path):
@@ -205,6 +268,10 @@ def test_verify_counts_labels_and_finds_damage(tmp_path):
         mine.write_bytes(theirs.read_bytes())
     report = verify.verify(records.Records(directory))
     assert len(report.corrupt) == 1 and "not the records that were written" in report.corrupt[0]
+    index = other / "smarties.json"
+    index.write_text(index.read_text().replace('"a",', '"z",'))
+    assert "classes, sensors or layout are not those" in verify.verify(
+        records.Records(other)).corrupt[0]  # fmt: skip
 
 
 _PEAK = """

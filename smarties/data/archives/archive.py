@@ -5,6 +5,7 @@ Opening lists names only; pixels are read when an example is. So an archive may 
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,22 +106,25 @@ class Archive(sources.Source):
         self.omitted = list(omitted)
         self._items: list[Any] = []
         self.splits: dict[str, range] = {}
-        seen = set()
+        seen: dict[str, str] = {}
         for split, items in splits.items():
             start = len(self._items)
             for item in items:
                 name = self.name(item)
                 if name in seen:
-                    self.omitted.append(Omission(file=name, reason="the id appears twice"))
+                    where = f"in {split}" if seen[name] == split else f"in {seen[name]} and {split}"
+                    self.omitted.append(
+                        Omission(file=name, reason=f"the id appears twice, {where}")
+                    )
                     continue
-                seen.add(name)
+                seen[name] = split
                 self._items.append(item)
             self.splits[split] = range(start, len(self._items))
         if not self._items:
             first = f", e.g. {self.omitted[0].file}: {self.omitted[0].reason}" if omitted else ""
             raise errors.UserError(
-                f"{self.root}: no example of {type(self).__name__}{first}: the layout must be\n"
-                f"{self.CARD.layout}"
+                f"{self.root}: no example of {type(self).__name__}{first}: `smarties data info` "
+                f"says how its files must lie"
             )
 
     def __len__(self) -> int:
@@ -161,6 +165,11 @@ class Archive(sources.Source):
         """Returns the id of an item: the archive's own name for it, the same on every machine."""
         raise NotImplementedError
 
+    def told(self, item: Any) -> str:
+        """Returns all that opening has told of an item, the same wherever the archive lies."""
+        roots = (str(self.root.resolve()), str(self.root))
+        return f"{self.name(item)} {functools.reduce(_without, roots, repr(item))}"
+
     def read(self, item: Any) -> sources.Example:
         """Returns the example of an item, without its id.
 
@@ -180,18 +189,22 @@ class Archive(sources.Source):
         raise NotImplementedError
 
     def identity(self) -> dict[str, Any]:
-        """Returns the options and a digest of the names by split; pixels are not read for it."""
+        """Returns the options and a digest of the items by split; pixels are not read for it."""
         digest = hashlib.sha256()
         for split, part in self.splits.items():
             digest.update(f"{split}\n".encode())
             for i in part:
-                digest.update(f"{self.name(self._items[i])}\n".encode())
+                digest.update(f"{self.told(self._items[i])}\n".encode())
         return {
             "kind": type(self).__name__,
             "options": self.options,
             "splits": {split: len(part) for split, part in self.splits.items()},
             "digest": digest.hexdigest(),
         }
+
+
+def _without(text: str, part: str) -> str:
+    return text.replace(part, "")
 
 
 def inside(root: str | Path, path: str | Path) -> Path:

@@ -170,6 +170,10 @@ class BigEarthNetV2(archive.Archive):
     def name(self, item: int) -> str:
         return self.table.patches[item].decode()
 
+    def told(self, item: int) -> str:
+        table = self.table
+        return f"{table.patches[item]} {table.radar[item]} {table.labels[item].tobytes().hex()}"
+
     def read(self, item: int) -> sources.Example:
         images = {}
         for name, kind in self._kinds.items():
