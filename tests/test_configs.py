@@ -1,5 +1,6 @@
 """Every configuration builds: parameters by shape alone."""
 
+import re
 from pathlib import Path
 
 import jax
@@ -9,8 +10,12 @@ import pytest
 from smarties import tasks
 from smarties.cli import configuration
 from smarties.data import sources
+from smarties.inference import protocol
+from smarties.training import settings
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+CONFIGS = [path for path in FILES if not path.stem.startswith("evaluate_")]
+EVALUATIONS = [path for path in FILES if path.stem.startswith("evaluate_")]
 
 
 class Pairs:
@@ -47,3 +52,27 @@ def test_builds(path, monkeypatch):
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     assert set(shapes) == {"encoder", "decoder", "heads"}
     assert task.flops() > 0 and task.batch_spec() and task.data_identity()
+
+
+@pytest.mark.parametrize("arg", protocol.PROTOCOLS)
+@pytest.mark.parametrize("path", EVALUATIONS, ids=lambda p: p.stem)
+def test_evaluates(path, arg):
+    def resolve(config):
+        return settings.resolve(config, protocol.DEFAULTS)
+
+    config = configuration.load(f"{path}:{arg}", (), resolve).to_dict()
+    protocol.check(config)
+    assert config["protocol"] == arg
+    found = {run.features for run in protocol.runs(config, model=True)}
+    assert found == {"model", "random weights", "band statistics", "random convolutions"}
+
+
+@pytest.mark.parametrize("arg", protocol.PROTOCOLS)
+def test_images_of_uc_merced_are_split_by_their_numbers(arg):
+    (path,) = [path for path in EVALUATIONS if "ucmerced" in path.stem]
+    config = configuration.load(f"{path}:{arg}", (), lambda config: config)
+    for number in range(100):
+        name = f"beach/beach{number:02}"
+        found = [s for s, rule in config.data.splits.items() if re.search(rule.ids, name)]
+        held = "validation" if arg == "held_out" and 60 <= number < 70 else "train"
+        assert found == ["test" if number >= 70 else held]

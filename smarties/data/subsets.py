@@ -76,7 +76,7 @@ def _row(value: np.ndarray, classes: int, where: str) -> np.ndarray:
         if len(value) != classes:
             raise errors.UserError(f"{where}: {len(value)} labels, but {classes} classes")
         if not np.isin(value, (0, 1)).all():
-            raise errors.UserError(f"{where}: {value[~np.isin(value, (0, 1))][0]} is not 0 or 1")
+            raise errors.UserError(f"{where}: {max(value, key=abs)} is not 0 or 1")
         return value.astype(np.uint8)
     flat = value.ravel()
     for label in (flat.min(), flat.max()):
@@ -171,7 +171,7 @@ def without_empty(
     for split in ("train", "test"):
         there = parts[split].labels.any(0)
         if not leave_out and not there.all():
-            names = ", ".join(classes[i] for i in np.flatnonzero(~there))
+            names = ", ".join(classes[i] for i in np.flatnonzero(~there).tolist())
             raise errors.UserError(
                 f"split {split} has no example of {names}: give some, or set "
                 "data.leave_out_empty=True to leave such classes out"
@@ -216,7 +216,7 @@ def labelled(part: Part, amount: str, seed: int) -> Part:
         part.labels.sum(0), kind="stable"
     ).tolist():  # rare classes choose first
         mine = order[part.labels[order, label] > 0]
-        lack = need - int((part.labels[:, label].astype(bool) & kept).sum())
+        lack = need - int((part.labels[kept, label] > 0).sum())
         if lack > 0:
             kept[mine[~kept[mine]][:lack]] = True
     return part.take(np.flatnonzero(kept))

@@ -1,6 +1,6 @@
 """Features that nothing was pretrained for: what a model must beat to be of use.
 
-Both look at standardised bands and match those of another sensor by wavelength or polarisation.
+Both look at standardised bands; bands that another camera lacks are interpolated from its own.
 """
 
 import dataclasses
@@ -18,32 +18,45 @@ from smarties.typing import Array
 PERCENTILES = (5, 25, 50, 75, 95)
 
 
-def matched(reference: Sensor, sensor: Sensor) -> tuple[int, ...]:
-    """Returns for each band of `reference` the position of its like in `sensor`, or -1.
+def matched(reference: Sensor, sensor: Sensor) -> np.ndarray:
+    """Returns weights [c, C] that make the bands of `reference` out of those of `sensor`.
 
-    Its like is the band of that name of the same sensor; else the nearest in wavelength whose
-    interval overlaps, or in radar of the same polarisation.
+    A band of the same sensor and name is itself. Others are interpolated between the nearest in
+    wavelength, and beyond the last one are that; radar takes its polarisation. Rows are 0 where
+    there is nothing of the kind.
     """
-    if reference.name == sensor.name:
-        return tuple(
-            sensor.names.index(name) if name in sensor.names else -1 for name in reference.names
-        )
-    return tuple(_nearest(band, sensor) for band in reference.bands)
+    weights = np.zeros((len(reference.bands), len(sensor.bands)), np.float32)
+    for row, band in zip(weights, reference.bands, strict=True):
+        if reference.name == sensor.name and band.name in sensor.names:
+            row[sensor.names.index(band.name)] = 1.0
+        elif band.domain == "microwave":
+            same = [i for i, b in enumerate(sensor.bands) if b.polarization == band.polarization]
+            row[same[:1]] = 1.0
+        else:
+            _interpolate(row, band, sensor)
+    return weights
 
 
-def _nearest(band: Band, sensor: Sensor) -> int:
-    best, least = -1, np.inf
-    for i, other in enumerate(sensor.bands):
-        if other.domain != band.domain:
-            continue
-        if band.domain == "microwave":
-            if other.polarization == band.polarization:
-                return i
-            continue
-        apart = abs((other.center or 0) - (band.center or 0))
-        if apart <= ((other.fwhm or 0) + (band.fwhm or 0)) / 2 and apart < least:
-            best, least = i, apart
-    return best
+def _interpolate(row: np.ndarray, band: Band, sensor: Sensor) -> None:
+    near = [i for i, other in enumerate(sensor.bands) if other.domain == band.domain]
+    near.sort(key=lambda i: sensor.bands[i].center or 0.0)
+    if not near:
+        return
+    centers = [sensor.bands[i].center or 0.0 for i in near]
+    place = np.interp(band.center or 0.0, centers, np.arange(len(near)))
+    low = int(place)
+    row[near[low]] = 1 - (place - low)
+    if place > low:
+        row[near[low + 1]] = place - low
+
+
+def _aligned(
+    image: jax.Array, valid: jax.Array, seen: features.View, reference: Sensor
+) -> tuple[jax.Array, np.ndarray]:
+    """Returns bands of `reference` [B, H, W, c] of a prepared image, and which [c] there are."""
+    weights = matched(reference, seen.sensor)
+    image = jnp.where(valid[..., None], image, 0.0)
+    return image @ weights.T, weights.sum(1) > 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,19 +77,12 @@ class Statistics:
 @functools.partial(jax.jit, static_argnames=("seen", "reference"))
 def _statistics(image, valid, *, seen: features.View, reference: Sensor) -> jax.Array:
     image, valid = features.prepare(image, valid, seen)
-    pixels = jnp.where(valid[..., None], image, jnp.nan).reshape(len(image), -1, image.shape[-1])
-    found = jnp.concatenate(
-        [
-            jnp.nanmean(pixels, 1)[None],
-            jnp.nanstd(pixels, 1)[None],
-            jnp.nanquantile(pixels, jnp.array(PERCENTILES) / 100, axis=1),
-        ]
-    )
-    columns = [
-        found[..., at] if at >= 0 else jnp.full_like(found[..., 0], jnp.nan)
-        for at in matched(reference, seen.sensor)
-    ]
-    return jnp.stack(columns, -1).transpose(1, 2, 0).reshape(len(image), -1)
+    bands, there = _aligned(image, valid, seen, reference)
+    known = valid[..., None] & there[None, None, None]
+    pixels = jnp.where(known, bands, jnp.nan).reshape(len(image), -1, bands.shape[-1])
+    levels = jnp.nanquantile(pixels, jnp.array(PERCENTILES) / 100, axis=1)
+    moments = jnp.stack([jnp.nanmean(pixels, 1), jnp.nanstd(pixels, 1)])
+    return jnp.concatenate([moments, levels]).transpose(1, 2, 0).reshape(len(image), -1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +92,7 @@ class Convolutions:
     [MOSAIKS: Rolf et al. 2021, doi 10.1038/s41467-021-24638-z; Coates and Ng 2012]
 
     Attributes:
-      reference: the bands the filters are of; where an image has no like of one, it is its mean.
+      reference: the bands the filters are of; where an image has no like of one, it is 0, its mean.
       kernel: [p, p, c, F].
       offset: [F], of the whitened patch.
       bias: what a response must exceed.
@@ -107,22 +113,12 @@ class Convolutions:
 
 @functools.partial(jax.jit, static_argnames=("seen", "reference"))
 def _convolve(image, valid, kernel, offset, bias, *, seen, reference) -> jax.Array:
-    image = _aligned(*features.prepare(image, valid, seen), seen.sensor, reference)
+    image, _ = _aligned(*features.prepare(image, valid, seen), seen, reference)
     response = jax.lax.conv_general_dilated(
         image, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
     ) + jnp.reshape(offset, (1, 1, 1, -1))
     both = [jax.nn.relu(sign * response - bias).mean((1, 2)) for sign in (1, -1)]
     return jnp.concatenate(both, -1)
-
-
-def _aligned(image, valid, sensor: Sensor, reference: Sensor) -> jax.Array:
-    """Returns the bands of `reference` [B, H, W, c] of a standardised image; 0, the mean, else."""
-    image = jnp.where(valid[..., None], image, 0.0)
-    columns = [
-        image[..., at] if at >= 0 else jnp.zeros_like(image[..., 0])
-        for at in matched(reference, sensor)
-    ]
-    return jnp.stack(columns, -1)
 
 
 def convolutions(

@@ -90,6 +90,9 @@ def check(config: Mapping[str, Any]) -> None:
                 f"protocol {config['protocol']} needs data.splits.{split}: a source, or a rule for "
                 "data.source"
             )
+    for share in config["tracks"]["noise"]:
+        if not 0 <= share <= 1:
+            raise errors.UserError(f"label noise of {share}: a share, 0 to 1")
     if not config["sensor"]:
         raise errors.UserError("sensor is not given: name the one whose images are looked at")
 

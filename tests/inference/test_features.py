@@ -113,18 +113,24 @@ def test_statistics_are_those_of_valid_pixels(part):
             np.testing.assert_allclose(row[7 * i : 7 * i + 7], want, atol=2e-3)
 
 
-def test_bands_of_another_sensor_are_matched_by_their_physics(part):
+def test_bands_of_another_sensor_are_made_of_their_neighbours_in_wavelength(part):
     s2, l8, s1 = (features.view(part.source, name).sensor for name in SENSORS)
-    found = baselines.matched(s2, l8)
-    by_name = {b.name: l8.names[i] if i >= 0 else None for b, i in zip(s2.bands, found)}  # noqa: B905
-    assert by_name["B02"] == "B2" and by_name["B04"] == "B4" and by_name["B12"] == "B7"
-    assert by_name["B09"] is None and set(baselines.matched(s2, s1)) == {-1}
-    assert baselines.matched(s1, s1) == (0, 1)
-    few = features.extract(
-        baselines.Statistics(s2), part, features.view(part.source, "landsat8-oli-tirs")
-    )["bands"].reshape(len(part), len(s2.bands), -1)
-    gone = [i for i, at in enumerate(found) if at < 0]
-    assert np.isnan(few[:, gone]).all() and np.isfinite(few[:, s2.names.index("B04")]).all()
+    weights = baselines.matched(s2, l8)
+    for row, band in zip(weights, s2.bands, strict=True):
+        centers = [b.center for b, w in zip(l8.bands, row, strict=True) if w]
+        made = sum(w * b.center for w, b in zip(row, l8.bands, strict=True) if w)
+        assert row.sum() == pytest.approx(1) and 1 <= len(centers) <= 2
+        inside = min(b.center for b in l8.bands) < band.center < max(b.center for b in l8.bands)
+        assert not inside or made == pytest.approx(band.center, abs=1)
+    assert not baselines.matched(s2, s1).any() and not baselines.matched(s1, s2).any()
+    np.testing.assert_array_equal(baselines.matched(s1, s1), np.eye(2))
+    np.testing.assert_array_equal(
+        baselines.matched(s2, s2.select(s2.names[::-1])), np.eye(12)[::-1]
+    )
+    thermal = [b.domain == "thermal" for b in l8.bands]
+    found = features.extract(baselines.Statistics(l8), part, features.view(part.source, SENSORS[0]))
+    lacking = np.isnan(found["bands"].reshape(len(part), len(l8.bands), -1))
+    assert lacking[:, thermal].all() and not lacking[:, np.logical_not(thermal)].any()
 
 
 def test_convolutions_see_texture_that_statistics_do_not():
