@@ -2,7 +2,8 @@
 
 Linear weights are [out, in] there and [in, out] here; the release has one entry per block and per
 range, we stack them on axis 0. The fixed position tables of the release are computed, never read.
-`fc_norm` and `head` belong to its downstream models.
+`fc_norm` and `head` belong to its downstream models. What the release has no name for (other heads,
+running statistics) keeps our path as its name, "head/block/kernel", unchanged.
 """
 
 import re
@@ -45,8 +46,8 @@ _SINGLES = (
     ("head.bias", "head/bias"),
 )
 _FINAL_NORM = "encoder/transformer/norm"
-_POSITIONS = (("pos_embed", "cls_token"), ("decoder_pos_embed", "mask_token"))
-_AGGREGATES = (
+POSITIONS = {"pos_embed": "cls_token", "decoder_pos_embed": "mask_token"}  # table: its token
+AGGREGATES = (
     r"spectrum_projection\.spectrum_embeds\.\d+\.spectrum_projections\.\d+\.proj\.(weight|bias)"
 )
 
@@ -57,10 +58,11 @@ def read(tensors: Mapping[str, np.ndarray]) -> Tree:
     Aggregated ranges, which repeat their parts, are skipped.
 
     Raises:
-      UserError: a key that belongs to no SMARTIES model, or one that is missing.
+      UserError: keys that belong to no SMARTIES model, or numbers missing in between.
     """
-    unread = {k for k in tensors if not re.fullmatch(_AGGREGATES, k)} - dict(_POSITIONS).keys()
-    flat: dict[str, np.ndarray] = {}
+    unread = {k for k in tensors if not re.fullmatch(AGGREGATES, k)} - set(POSITIONS)
+    flat = {key: tensors[key] for key in unread if "/" in key}
+    unread -= flat.keys()
     for pattern, path in (*_STACKS, *_block_patterns()):
         found = _matches(pattern, unread)
         for leaf in {leaf for _, leaf in found}:
@@ -78,36 +80,54 @@ def read(tensors: Mapping[str, np.ndarray]) -> Tree:
             f"weights: {sorted(unread)[0]!r} is no name of a SMARTIES model"
             f" ({len(unread)} such keys)"
         )
-    for leaf in (
-        "scale",
-        "bias",
-    ):  # a model with global pooling has this norm instead of the final one
+    # A model with global pooling has this norm instead of the final one.
+    for leaf in ("scale", "bias"):
         if f"fc_norm/{leaf}" in flat:
             flat.setdefault(f"{_FINAL_NORM}/{leaf}", flat[f"fc_norm/{leaf}"])
     return _nest(flat)
 
 
 def write(params: Tree, grid: int) -> Tensors:
-    """Returns tensors in released names, with position tables of a `grid` x `grid` token grid."""
+    """Returns tensors in released names, with position tables of a `grid` x `grid` token grid.
+
+    Those with a released name are float32.
+    """
+    named = renamed(params, grid).items()
+    return {k: np.ascontiguousarray(v, v.dtype if "/" in k else np.float32) for k, v in named}
+
+
+def renamed(params: Tree, grid: int) -> Tensors:
+    """Returns what `write` does, as views of the parameters where they are arrays of NumPy."""
     flat, tensors = _flatten(params), {}
-    if "fc_norm" in params:
+    if _same_norm(flat):
         flat = {k: v for k, v in flat.items() if not k.startswith(_FINAL_NORM)}
     single = {path: key for key, path in _SINGLES}
     stacks = {path: pattern for pattern, path in (*_STACKS, *_block_patterns())}
     for path, value in flat.items():
+        parent, _, leaf = path.rpartition("/")
         if path in single:
             tensors[single[path]] = value if "token" in path else _turn(value)
-            continue
-        parent, leaf = path.rsplit("/", 1)
-        name = "bias" if leaf == "bias" else "weight"
-        for i, part in enumerate(value):
-            key = stacks[parent].replace(r"(\d+)", str(i)).replace("(weight|bias)", name)
-            tensors[key.replace("\\", "")] = _turn(part)
-    for key, token in _POSITIONS:
+        elif parent in stacks and leaf in ("kernel", "scale", "bias"):
+            name = "bias" if leaf == "bias" else "weight"
+            for i, part in enumerate(value):
+                key = stacks[parent].replace(r"(\d+)", str(i)).replace("(weight|bias)", name)
+                tensors[key.replace("\\", "")] = _turn(part)
+        else:
+            tensors[path] = value
+    for key, token in POSITIONS.items():
         if token in tensors:
             table = positions.sincos_2d((grid, grid), tensors[token].shape[-1])
             tensors[key] = np.pad(table, ((1, 0), (0, 0)))[None]
-    return {k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}
+    return tensors
+
+
+def _same_norm(flat: Tensors) -> bool:
+    """Returns whether the final norm only repeats `fc_norm`, which stands for it in the release."""
+    return all(
+        f"fc_norm/{leaf}" in flat
+        and np.array_equal(flat[f"fc_norm/{leaf}"], flat.get(f"{_FINAL_NORM}/{leaf}"))
+        for leaf in ("scale", "bias")
+    )
 
 
 def _block_patterns() -> list[tuple[str, str]]:
