@@ -1,4 +1,4 @@
-"""`smarties.load`: run directories, safetensors files and the hub to a model."""
+"""`smarties.load`: run directories, exported weights and the hub to a model."""
 
 import json
 from pathlib import Path
@@ -8,13 +8,11 @@ import jax
 
 from smarties.errors import UserError
 from smarties.inference import model
-from smarties.interchange import weights
-from smarties.tasks import pretraining
-from smarties.training import checkpoint
+from smarties.interchange import hub, weights
 from smarties.typing import Tree
 
-HUB = "hf:"
-HUB_FILE = "model.safetensors"
+HUB = hub.HUB
+ORBAX = "params"  # of the folder that `export --format orbax` writes, beside its config.json
 
 
 def load(
@@ -28,10 +26,12 @@ def load(
     dtype: str | None = None,
     download: bool = False,
 ) -> model.Model:
-    """Returns the trained encoder of a run directory, of a safetensors file, or of "hf:owner/name".
+    """Returns the trained encoder of a run directory, a file, an exported folder, or of the hub.
 
     Args:
-      path: what to load. Files in released names without our metadata tell their sizes by shapes.
+      path: what to load: a run directory; a .safetensors file, ours or in released names, which
+        tells its sizes by shapes; a folder that `smarties export` wrote; "hf:owner/name" or
+        "hf:owner/name@revision".
       step: of a run, which checkpoint; the last by default.
       average: of a run, whether the moving average of the parameters is taken in their place; by
         default where the run kept one, as its evaluation does.
@@ -43,39 +43,73 @@ def load(
     Raises:
       UserError: a missing, truncated or foreign file, sizes that do not fit, no checkpoint.
     """
-    if str(path).startswith(HUB):
-        path = _from_hub(str(path).removeprefix(HUB), download)
-    path = Path(path)
-    if path.is_dir():
-        if heads or decoder_heads:
-            raise UserError(f"{path} is a run, which knows its sizes: leave heads out")
-        params, config = _from_run(path, step, average)
-    elif step is not None or average is not None:
-        raise UserError(f"{path} is no run directory: only runs have steps and averages to choose")
-    else:
-        params, config = weights.read(path, heads, decoder_heads)
+    params, config = read(path, step, average, heads, decoder_heads, download)
     config = {**config, "rule": rule or config["rule"]}
     # The attention kernel belongs to the machine that trained, not to the weights.
     config["model"] = {**config["model"], "kernel": "xla"} | ({"dtype": dtype} if dtype else {})
     return model.Model(config=config, params=jax.tree.map(jax.numpy.asarray, params))
 
 
-def _from_run(path: Path, step: int | None, average: bool | None) -> tuple[Tree, dict[str, Any]]:
+def read(
+    path: str | Path,
+    step: int | None = None,
+    average: bool | None = None,
+    heads: int | None = None,
+    decoder_heads: int | None = None,
+    download: bool = False,
+) -> tuple[Tree, dict[str, Any]]:
+    """Returns (parameters, metadata) as they were kept; arguments and errors as of `load`."""
+    if str(path).startswith(HUB):
+        path = hub.fetch(str(path), download)
+    path = Path(path)
+    orbax = (path / ORBAX).is_dir()
+    run = path.is_dir() and not orbax and not _exported(path)
+    if not run and (step is not None or average is not None):
+        raise UserError(f"{path} is no run directory: only runs have steps and averages to choose")
+    if (run or orbax) and (heads or decoder_heads):
+        raise UserError(f"{path} is a run, which knows its sizes: leave heads out")
+    if run:
+        return _from_run(path, step, average)
+    if orbax:
+        return _from_orbax(path)
+    if path.is_dir():
+        return hub.read(path, heads, decoder_heads)
+    return weights.read(path, heads, decoder_heads)
+
+
+def _exported(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors")) and not (folder / "checkpoints").is_dir()
+
+
+def write_orbax(path: Path, params: Tree, config: dict[str, Any]) -> None:
+    """Writes a folder of config.json and the parameters as Orbax keeps them, to train on from."""
+    from smarties.interchange import whole
+    from smarties.training import checkpoint
+
+    with whole.folder(path) as part:
+        checkpoint.save_tree(part / ORBAX, params)
+        hub.write_config(part, config)
+
+
+def _from_orbax(path: Path) -> tuple[Tree, dict[str, Any]]:
+    from smarties.training import checkpoint
+
+    config = hub.config_of(path)
+    if config is None:
+        raise UserError(f"{path} has no config.json of ours: export it again")
+    params = checkpoint.restore_tree(path / ORBAX)
     try:
-        trained = json.loads((path / "config.json").read_text())
-        recipe = pretraining.Recipe(**trained["task"])
-        config = weights.config_of(
-            name=trained["name"],
-            model=trained["model"],
-            rule=recipe.rule,
-            spectrum=recipe.spectrum,
-        )
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} has no config.json: give a run directory or a .safetensors file"
-        ) from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path / 'config.json'} is not of a pretraining run: {error}") from error
+        weights.check_params(params, config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return params, config
+
+
+def _from_run(path: Path, step: int | None, average: bool | None) -> tuple[Tree, dict[str, Any]]:
+    # Imported here, so that weights are loaded without what only training needs.
+    from smarties.training import checkpoint
+
+    trained = _trained(path)
     folder = path / "checkpoints"
     known = [int(d.name) for d in folder.glob("*") if d.name.isdigit()]
     if not known:
@@ -85,27 +119,51 @@ def _from_run(path: Path, step: int | None, average: bool | None) -> tuple[Tree,
     average = kept if average is None else average
     if average and not kept:
         raise UserError(f"{path} kept no moving average: it was trained with optimizer.ema = 0")
+    meta = checkpoint.restore_meta(folder, step)
+    config = _config_of(path, trained, meta)
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), weights.shapes(config)
     )
-    params, meta = checkpoint.restore_params(folder, shapes, step, average)
-    sensors = meta.get("sensors", {})
-    return params, {**config, "sensors": sensors, "step": step, "average": average}
+    params, _ = checkpoint.restore_params(folder, shapes, step, average)
+    return params, {**config, "step": step, "average": average}
 
 
-def _from_hub(name: str, download: bool) -> Path:
+def _trained(path: Path) -> dict[str, Any]:
     try:
-        import huggingface_hub  # type: ignore
-    except ImportError as error:
+        trained = json.loads((path / "config.json").read_text())
+        return {key: trained[key] for key in ("name", "task", "model", "optimizer")}
+    except FileNotFoundError as error:
         raise UserError(
-            f"{HUB}{name} needs huggingface_hub and a network: pip install 'smarties[hub]', or "
-            "give the path of a .safetensors file"
+            f"{path} has no config.json: give a run directory, a folder that `smarties export` "
+            "wrote, or a .safetensors file"
         ) from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path / 'config.json'} is not of a run: {error}") from error
+
+
+def _config_of(path: Path, trained: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
+    """Returns the metadata of a run's model.
+
+    A task that adapts other weights keeps what these were as "weights" in its `metadata()`; one
+    that pretrains says all in its configuration. Either may keep "sensors" and "classes".
+    """
+    from smarties.tasks import pretraining
+
     try:
-        return Path(huggingface_hub.hf_hub_download(name, HUB_FILE, local_files_only=not download))
-    except (OSError, ValueError) as error:
-        hint = "check the name and the network" if download else "download=True may fetch it"
-        raise UserError(
-            f"{HUB}{name}: no {HUB_FILE} ({str(error).splitlines()[0]}): {hint}"
-        ) from error
+        if "weights" in meta:
+            start = meta["weights"]
+        else:
+            recipe = pretraining.Recipe(**trained["task"])
+            start = dict(model=trained["model"], rule=recipe.rule, spectrum=recipe.spectrum)
+        config = weights.config_of(
+            name=trained["name"],
+            sensors=meta.get("sensors", {}),
+            **{key: start[key] for key in ("model", "rule", "spectrum")},
+        )
+        weights.shapes(config)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path / 'config.json'} describes no model: {error}") from error
+    data = weights.fingerprint(meta["data"]) if "data" in meta else None
+    more = {"classes": meta.get("classes"), "data": data}
+    return {**config, **{key: value for key, value in more.items() if value}}

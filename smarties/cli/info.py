@@ -16,7 +16,7 @@ def main(argv: Sequence[str]) -> None:
     """Prints it; raises `UserError` for what cannot be loaded."""
     arguments = _parser().parse_args(argv)
     sizes = {"heads": arguments.heads, "decoder_heads": arguments.decoder_heads}
-    loaded = loading.load(arguments.path, **sizes)
+    loaded = loading.load(arguments.path, **sizes, download=arguments.download)
     if arguments.json:
         print(json.dumps({**loaded.config, "parameters": _count(loaded.params)}, indent=2))
     else:
@@ -37,6 +37,8 @@ def describe(loaded: model.Model) -> Iterator[str]:
     yield f"  {'images':<11} {sizes['image_size']} pixels, patches of {sizes['patch']}"
     spectrum = registry.spectrum(config["spectrum"])
     yield f"  {'spectrum':<11} {spectrum.name}, {len(spectrum)} ranges; rule {config['rule']}"
+    if config.get("classes"):
+        yield f"  {'classes':<11} {', '.join(config['classes'])}"
     if not config["sensors"]:
         yield f"  {'sensors':<11} not said in the file"
     for name in config["sensors"]:
@@ -61,7 +63,10 @@ def _count(params) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smarties info", description=__doc__, allow_abbrev=False)
-    parser.add_argument("path", metavar="RUN|WEIGHTS", help="run directory or .safetensors file")
+    parser.add_argument(
+        "path", metavar="RUN|WEIGHTS", help="run directory, weights, or hf:owner/name[@revision]"
+    )
+    parser.add_argument("--download", action="store_true", help="hf: may use the network")
     parser.add_argument("--json", action="store_true", help="print JSON, sensors in full")
     parser.add_argument(
         "--heads", type=int, help="of the encoder, where a foreign file does not tell"

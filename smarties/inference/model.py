@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,6 +97,19 @@ class Model:
         ranges = len(registry.spectrum(self.config["spectrum"]))
         section = {"decoder": _NO_DECODER, **self.config["model"]}
         return build.autoencoder_from(ranges=ranges, **section).encoder
+
+    def program(self, sensor: Sensor, output: Output) -> Callable[..., jax.Array]:
+        """Returns (params, images [B, H, W, c], valid [B, H, W]) -> features, to be traced.
+
+        Args:
+          sensor: with exactly the c bands of the images, which are stored numbers.
+          output: a pooling, or "tokens" or "final_tokens".
+        """
+        return functools.partial(
+            _features, self.encoder.clone(unroll=self.encoder.depth), sensor=sensor,
+            spectrum=self.config["spectrum"], rule=self.config["rule"], patch=self.patch,
+            normalized=False, size=None, output=output,
+        )  # fmt: skip
 
     def sensor(self, name: str | Path | Sensor) -> Sensor:
         """Returns a sensor: as trained on, else from the registry or a YAML file."""

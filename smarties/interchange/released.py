@@ -8,6 +8,7 @@ running statistics) keeps our path as its name, "head/block/kernel", unchanged.
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -52,10 +53,11 @@ AGGREGATES = (
 )
 
 
-def read(tensors: Mapping[str, np.ndarray]) -> Tree:
+def read(tensors: Mapping[str, Any], arrays: Any = np) -> Tree:
     """Returns parameters from tensors in released names.
 
-    Aggregated ranges, which repeat their parts, are skipped.
+    Aggregated ranges, which repeat their parts, are skipped. `arrays` is the module of the tensors,
+    NumPy or that of JAX.
 
     Raises:
       UserError: keys that belong to no SMARTIES model, or numbers missing in between.
@@ -69,7 +71,9 @@ def read(tensors: Mapping[str, np.ndarray]) -> Tree:
             keys = [found.get((i, leaf)) for i in range(1 + max(i for i, _ in found))]
             if None in keys:
                 raise UserError(f"weights: {pattern!r} lacks number {keys.index(None)}")
-            flat[f"{path}/{_leaf(path, leaf)}"] = np.stack([_turn(tensors[k]) for k in keys if k])
+            flat[f"{path}/{_leaf(path, leaf)}"] = arrays.stack(
+                [_turn(tensors[k]) for k in keys if k]
+            )
             unread -= set(keys)
     for key, path in _SINGLES:
         if key in unread:

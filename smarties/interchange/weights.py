@@ -196,6 +196,13 @@ def _tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return {k: v if "/" in k else v.astype(np.float32) for k, v in tensors.items()}, metadata
 
 
+def check_params(params: Tree, config: Mapping[str, Any]) -> None:
+    """Returns when parameters are those of a model of these sizes; see `check`."""
+    named = released.renamed(jax.device_get(params), _grid(config))
+    check(named, config, {key: value.shape for key, value in named.items() if "/" in key})
+    agreement.check_classes(config.get("classes"), params)
+
+
 def config_from(text: str) -> dict[str, Any]:
     """Returns metadata from their JSON; raises `UserError` for what are none of ours."""
     try:

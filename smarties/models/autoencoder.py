@@ -82,7 +82,7 @@ class Encoder(nn.Module):
 
     def encode(self, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns ([B, 1 + n, D] normed, the same before the norm) of placed tokens [B, n, D]."""
-        cls = jnp.broadcast_to(self.cls_token.astype(self.dtype), (len(tokens), 1, self.width))
+        cls = jnp.broadcast_to(self.cls_token.astype(self.dtype), (tokens.shape[0], 1, self.width))
         return self.transformer(jnp.concatenate([cls, tokens.astype(self.dtype)], 1))
 
     def __call__(

@@ -5,6 +5,7 @@ fixes the data order, and what the task adds (sensors, labels). It appears under
 whole; saving goes on in the background and survives the donation of the state.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,20 +89,14 @@ def restore_params(
 ) -> tuple[Tree, dict[str, Any]]:
     """Returns (parameters, meta) of a checkpoint, the last one by default, without its optimiser.
 
-    Takes the parameters as `ShapeDtypeStruct`s; they may be a part of what was saved. `average`
-    gives the moving average in their place.
+    Takes the parameters as `ShapeDtypeStruct`s; what was saved beside them (heads of other tasks,
+    statistics) comes along, on the first device. `average` gives the moving average in their place.
     """
-    options = ocp.CheckpointManagerOptions(read_only=True)
-    if not directory.is_dir():
-        raise errors.UserError(f"no checkpoints in {directory}: not a directory")
-    with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
-        step = manager.latest_step() if step is None else step
-        if step is None or step not in manager.all_steps():
-            raise errors.UserError(
-                f"no checkpoint {step or ''} in {directory}: it has {sorted(manager.all_steps())}"
-            )
-        item = {"ema" if average else "params": shapes}
-        _compare(manager, step, item)
+    with _reading(directory) as manager:
+        step = _step(manager, directory, step)
+        name = "ema" if average else "params"
+        saved = _compare(manager, step, {name: shapes})
+        item = {name: _joined(shapes, saved.get(name) or {})}
         restore = ocp.args.PyTreeRestore(
             item=item,
             partial_restore=True,
@@ -109,6 +104,64 @@ def restore_params(
         )
         found = _read(manager, step, state=restore, meta=ocp.args.JsonRestore())
         return next(iter(found.state.values())), found.meta
+
+
+def restore_meta(directory: Path, step: int | None = None) -> dict[str, Any]:
+    """Returns the meta of a checkpoint, the last one by default."""
+    with _reading(directory) as manager:
+        return _read(manager, _step(manager, directory, step), meta=ocp.args.JsonRestore()).meta
+
+
+def save_tree(path: Path, tree: Tree) -> None:
+    """Saves arrays alone, without a state or meta; returns when they are on disk."""
+    with ocp.StandardCheckpointer() as saver:
+        saver.save(path.absolute(), tree)
+
+
+def restore_tree(path: Path) -> Tree:
+    """Returns the arrays that `save_tree` saved, on the first device."""
+    try:
+        with ocp.StandardCheckpointer() as reader:
+            metadata = reader.metadata(path.absolute()).item_metadata
+            if metadata is None:
+                raise ValueError("its parameters are not listed: files are missing or cut short")
+            shapes = jax.tree.map(_on_one_device, metadata.tree)
+            return reader.restore(path.absolute(), shapes)
+    except _UNREADABLE as error:
+        raise errors.UserError(f"{path} cannot be read ({_reason(error)})") from error
+
+
+def _on_one_device(leaf: Any) -> jax.ShapeDtypeStruct:
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+
+
+def _joined(shapes: Tree, saved: Tree) -> Tree:
+    """Returns `shapes` and the leaves that were saved beside them."""
+    more = {
+        key: _joined(shapes.get(key, {}), value)
+        if isinstance(value, Mapping)
+        else _on_one_device(value)
+        for key, value in saved.items()
+        if key not in shapes or isinstance(value, Mapping)
+    }
+    return {**shapes, **more}
+
+
+def _reading(directory: Path) -> Manager:
+    if not directory.is_dir():
+        raise errors.UserError(f"no checkpoints in {directory}: not a directory")
+    options = ocp.CheckpointManagerOptions(read_only=True)
+    return ocp.CheckpointManager(directory.absolute(), options=options)
+
+
+def _step(manager: Manager, directory: Path, step: int | None) -> int:
+    step = manager.latest_step() if step is None else step
+    if step is None or step not in manager.all_steps():
+        raise errors.UserError(
+            f"no checkpoint {step or ''} in {directory}: it has {sorted(manager.all_steps())}"
+        )
+    return step
 
 
 def _read(manager: Manager, step: int, **items: Any) -> Any:
@@ -133,8 +186,11 @@ def _reason(error: Exception) -> str:
     return lines[0][:200]
 
 
-def _compare(manager: Manager, step: int, shapes: Tree) -> None:
-    """Raises `UserError` for the first leaf that the checkpoint lacks or has in another shape."""
+def _compare(manager: Manager, step: int, shapes: Tree) -> Tree:
+    """Returns what was saved, leaf by leaf its metadata.
+
+    Raises `UserError` for the first leaf that the checkpoint lacks or has in another shape.
+    """
     try:
         tree = ocp.PyTreeCheckpointer().metadata(Path(manager.directory) / str(step) / "state")
         if tree.item_metadata is None:
@@ -153,6 +209,7 @@ def _compare(manager: Manager, step: int, shapes: Tree) -> None:
                 f"checkpoint {manager.directory}/{step} has {path!r} of shape "
                 f"{tuple(found[path].shape)}: this configuration expects {tuple(want.shape)}"
             )
+    return tree.item_metadata.tree
 
 
 def meta_of(config: dict[str, Any], identity: dict[str, Any], task: Any) -> dict[str, Any]:

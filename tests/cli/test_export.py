@@ -60,13 +60,16 @@ def test_import_of_released_weights(golden, command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--output", "{tmp}"], "it is a directory"),
+        (["--output", "{run}"], "exists already: give another --output"),
         (["--output", "{tmp}/no/where.safetensors"], "cannot be written"),
+        (["--output", "{tmp}/x.safetensors", "--format", "orbax"], "writes a folder"),
+        (["--output", "{tmp}/x", "--format", "stablehlo"], "needs --sensor"),
+        (["--output", "{tmp}/x", "--sensor", "rgb"], "needs --sensor, and nothing else"),
         (["--output", "{tmp}/w.safetensors", "--step", "4"], "it has [3, 5]"),
     ],
 )
 def test_export_mistakes(run, mistake, tmp_path, arguments, words):
-    arguments = [a.format(tmp=tmp_path) for a in arguments]
+    arguments = [a.format(tmp=tmp_path, run=run) for a in arguments]
     assert words in mistake("export", run, *arguments)
     assert not list(tmp_path.iterdir())
 
@@ -88,7 +91,7 @@ def test_a_checkpoint_of_another_shape(run, run_config, mistake, tmp_path):
 def test_directories_that_are_no_run(run, mistake, tmp_path):
     assert "no config.json" in mistake("info", tmp_path)
     (tmp_path / "config.json").write_text("{")
-    assert "not of a pretraining run" in mistake("info", tmp_path)
+    assert "not of a run" in mistake("info", tmp_path)
     (tmp_path / "config.json").write_text((run / "config.json").read_text())
     assert "no checkpoint yet" in mistake("info", tmp_path)
     plain = _changed(run, tmp_path / "plain", optimizer={"ema": 0.0})
@@ -97,7 +100,7 @@ def test_directories_that_are_no_run(run, mistake, tmp_path):
     )
 
 
-def test_import_mistakes(golden, mistake, tmp_path):
+def test_import_mistakes(golden, mistake, tmp_path, monkeypatch):
     source = golden / "smarties" / "vit_cls.safetensors"
     assert "--heads" in mistake("import", source, "--output", tmp_path)
     assert "did you mean 'linear'" in mistake(
@@ -105,12 +108,13 @@ def test_import_mistakes(golden, mistake, tmp_path):
     )
     copy = shutil.copy(source, tmp_path)
     assert "another --output" in mistake("import", copy, "--output", tmp_path, "--heads", 4)
-    assert "is a pickle" in mistake("import", tmp_path / "x.pth", "--output", tmp_path)
-
-
-def test_the_hub_says_what_it_needs(mistake, monkeypatch):
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    assert "hf:a/b needs huggingface_hub" in mistake("info", "hf:a/b")
+    pickle = shutil.copy(source, tmp_path / "x.pth")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "is a pickle" in mistake("import", pickle, "--output", tmp_path)
+    names = ",".join("abcdefghi")
+    line = mistake("import", source, "--output", tmp_path, "--heads", 4, "--classes", names)
+    assert "9 classes" in line and "10 outputs" in line
+    assert {f.name for f in tmp_path.iterdir()} == {source.name, "x.pth"}
 
 
 def test_import_smarties_is_light():
