@@ -89,7 +89,7 @@ def _row(band: Band) -> str:
     )
     unit = band.unit
     if (band.scale, band.offset) != (1, 0):
-        unit = f"{unit} = {band.scale:g} x {band.offset:+g}"
+        unit = f"{unit} = {band.scale:g} x" + (f" {band.offset:+g}" if band.offset else "")
     low, high = band.clip
     numbers = " | ".join(f"{value:.6g}" for value in (low, high, band.mean, band.std))
     return f"| {'+' if band.selected else ''} | {band.name} | {where} | {unit} | {numbers} |"

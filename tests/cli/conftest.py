@@ -47,7 +47,11 @@ def run(tmp_path_factory, run_config, run_params):
     workdir.mkdir()
     (workdir / "config.json").write_text(json.dumps(run_config))
     sensor = registry.sensor("sentinel2-l2a")
-    meta = {"config": run_config, "sensors": {sensor.name: registry.sensor_to_dict(sensor)}}
+    meta = {
+        "config": run_config,
+        "data": {"seed": 0},
+        "sensors": {sensor.name: registry.sensor_to_dict(sensor)},
+    }
     with checkpoint.open(workdir / "checkpoints", None) as manager:
         for step in (3, 5):
             params = jax.tree.map(lambda x, share=float(step == 5): x * share, run_params)
