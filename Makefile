@@ -14,7 +14,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: $(BIN)/python pyproject.toml
-	$(BIN)/pip install -q -c requirements/$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt -e .
+	$(BIN)/pip install -q -c requirements/$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt -e '.[train]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core

@@ -8,7 +8,7 @@ import jax
 
 from smarties.errors import UserError
 from smarties.inference import model
-from smarties.interchange import hub, weights
+from smarties.interchange import hub, weights, whole
 from smarties.typing import Tree
 
 HUB = hub.HUB
@@ -83,17 +83,14 @@ def _exported(folder: Path) -> bool:
 
 def write_orbax(path: Path, params: Tree, config: dict[str, Any]) -> None:
     """Writes a folder of config.json and the parameters as Orbax keeps them, to train on from."""
-    from smarties.interchange import whole
-    from smarties.training import checkpoint
-
+    checkpoint = _checkpoints(path)
     with whole.folder(path) as part:
         checkpoint.save_tree(part / ORBAX, params)
         hub.write_config(part, config)
 
 
 def _from_orbax(path: Path) -> tuple[Tree, dict[str, Any]]:
-    from smarties.training import checkpoint
-
+    checkpoint = _checkpoints(path)
     config = hub.config_of(path)
     if config is None:
         raise UserError(f"{path} has no config.json of ours: export it again")
@@ -106,9 +103,7 @@ def _from_orbax(path: Path) -> tuple[Tree, dict[str, Any]]:
 
 
 def _from_run(path: Path, step: int | None, average: bool | None) -> tuple[Tree, dict[str, Any]]:
-    # Imported here, so that weights are loaded without what only training needs.
-    from smarties.training import checkpoint
-
+    checkpoint = _checkpoints(path)
     trained = _trained(path)
     folder = path / "checkpoints"
     known = [int(d.name) for d in folder.glob("*") if d.name.isdigit()]
@@ -127,6 +122,21 @@ def _from_run(path: Path, step: int | None, average: bool | None) -> tuple[Tree,
     )
     params, _ = checkpoint.restore_params(folder, shapes, step, average)
     return params, {**config, "step": step, "average": average}
+
+
+def _checkpoints(path: Path) -> Any:
+    """Returns the module that knows Orbax.
+
+    It is imported here, so that other weights are loaded without what only training needs.
+    """
+    try:
+        from smarties.training import checkpoint
+    except ImportError as error:
+        raise UserError(
+            f"{path}: runs and Orbax folders need {error.name}: pip install 'smarties[train]', or "
+            "export as safetensors where it is"
+        ) from error
+    return checkpoint
 
 
 def _trained(path: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "write the page of a run",
     "bench": "measure this machine",
 }
+_EXTRAS = {"rasterio": "geo", "tqdm": "geo"}  # which brings a package that is not there
 _MODULES = {"import": "import_"}  # a module cannot be called by a keyword
 
 
@@ -56,9 +57,21 @@ def _run(argv: list[str]) -> int:
         close = difflib.get_close_matches(argv[0], known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
         raise errors.UserError(f"unknown command {argv[0]!r}: {hint}")
-    importlib.import_module(known[argv[0]]).main(argv[1:])
+    try:
+        importlib.import_module(known[argv[0]]).main(argv[1:])
+    except ModuleNotFoundError as error:
+        raise _too_light(argv[0], error) from error
     sys.stdout.flush()
     return 0
+
+
+def _too_light(command: str, error: ModuleNotFoundError) -> Exception:
+    """Returns which extra an install needs for a command, or the error where it is a bug."""
+    missing = (error.name or "smarties").partition(".")[0]
+    if missing == "smarties":
+        return error
+    extra = _EXTRAS.get(missing, "train")
+    return errors.UserError(f"smarties {command} needs {missing}: pip install 'smarties[{extra}]'")
 
 
 def available() -> dict[str, str]:

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Sequence
 
 from smarties.errors import UserError, unknown
-from smarties.figures import coverage
 from smarties.spectrum import mixing, registry
 from smarties.spectrum.bands import Band, Sensor, Spectrum
 
@@ -24,6 +23,8 @@ def main(argv: list[str]) -> None:
         raise unknown("mixing rule", args.rule, mixing.RULES)
     listed = [registry.sensor(args.sensor)] if args.sensor else list(registry.sensors().values())
     if args.chart:
+        from smarties.figures import coverage  # only the chart needs Matplotlib
+
         print(f"wrote {coverage.chart(spectrum, listed, args.chart)}")
     elif args.json:
         entries = [_entry(sensor, spectrum, args.rule) for sensor in listed]

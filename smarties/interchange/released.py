@@ -127,11 +127,8 @@ def renamed(params: Tree, grid: int) -> Tensors:
 
 def _same_norm(flat: Tensors) -> bool:
     """Returns whether the final norm only repeats `fc_norm`, which stands for it in the release."""
-    return all(
-        f"fc_norm/{leaf}" in flat
-        and np.array_equal(flat[f"fc_norm/{leaf}"], flat.get(f"{_FINAL_NORM}/{leaf}"))
-        for leaf in ("scale", "bias")
-    )
+    pairs = [(f"fc_norm/{leaf}", f"{_FINAL_NORM}/{leaf}") for leaf in ("scale", "bias")]
+    return all(a in flat and b in flat and np.array_equal(flat[a], flat[b]) for a, b in pairs)
 
 
 def _block_patterns() -> list[tuple[str, str]]:

@@ -1,16 +1,18 @@
-"""What is learnt: the tasks by name. Adding one = a file, a line here, a test."""
+"""What is learnt: the tasks by name. Adding one = a file, a line here, a test.
+
+A task's modules are imported when one is made: who only embeds needs no data pipeline.
+"""
 
 import dataclasses
 import inspect
 from typing import Any, cast
 
-from ml_collections import config_dict
-
 from smarties.errors import UserError, unknown
-from smarties.tasks import pretraining, probing
 
 
-def _pretraining(config: config_dict.ConfigDict, data: bool) -> pretraining.Pretraining:
+def _pretraining(config, data: bool):
+    from smarties.tasks import pretraining, probing
+
     known = [f.name for f in dataclasses.fields(pretraining.Recipe)]
     given = cast(Any, config)
     for key in given.task:
@@ -43,11 +45,11 @@ def _pretraining(config: config_dict.ConfigDict, data: bool) -> pretraining.Pret
 TASKS = {"pretraining": _pretraining}
 
 
-def make(config: config_dict.ConfigDict, *, data: bool = True):
+def make(config, *, data: bool = True):
     """Returns the task a configuration names, a `training.task.Task`.
 
     Args:
-      config: resolved or not.
+      config: a ConfigDict, resolved or not.
       data: False leaves evaluation out and has simulated images stand for data that are not here.
 
     Raises:
