@@ -1,7 +1,7 @@
 """Sensor-agnostic remote-sensing foundation models in JAX.
 
     import smarties
-    model = smarties.load("runs/x")                            # or "weights.safetensors"
+    model = smarties.load("runs/x")                            # or weights, or "hf:owner/name"
     z = model.embed(images, sensor="sentinel2-l2a")            # [B, H, W, C] -> [B, D]
 
 Nothing heavy is imported before it is used.

@@ -1,6 +1,7 @@
 """`smarties.load`: run directories, exported weights and the hub to a model."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,25 +104,54 @@ def _from_orbax(path: Path) -> tuple[Tree, dict[str, Any]]:
 
 
 def _from_run(path: Path, step: int | None, average: bool | None) -> tuple[Tree, dict[str, Any]]:
-    checkpoint = _checkpoints(path)
     trained = _trained(path)
-    folder = path / "checkpoints"
-    known = [int(d.name) for d in folder.glob("*") if d.name.isdigit()]
+    step, average = _chosen(path, trained, step, average)
+    params, meta, _ = restore(
+        path, lambda meta: weights.shapes(_config_of(path, trained, meta)), step, average
+    )
+    return params, {**_config_of(path, trained, meta), "step": step, "average": average}
+
+
+def restore(
+    path: Path,
+    shapes_of: Callable[[Mapping[str, Any]], Tree],
+    step: int | None = None,
+    average: bool | None = None,
+) -> tuple[Tree, dict[str, Any], int]:
+    """Returns (parameters, meta, step) of any run.
+
+    Args:
+      path: of the run.
+      shapes_of: meta -> the parameters as `ShapeDtypeStruct`s; others that were saved come along.
+      step, average: see `load`.
+
+    Raises:
+      UserError: no run, no checkpoint, or one with other parameters.
+    """
+    checkpoint = _checkpoints(path)
+    step, average = _chosen(path, _trained(path), step, average)
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+        shapes_of(checkpoint.read_meta(path / "checkpoints", step)),
+    )
+    return *checkpoint.restore_params(path / "checkpoints", shapes, step, average), step
+
+
+def _chosen(
+    path: Path, trained: Mapping[str, Any], step: int | None, average: bool | None
+) -> tuple[int, bool]:
+    """Returns which step of a run, and whether its moving average."""
+    known = [int(d.name) for d in (path / "checkpoints").glob("*") if d.name.isdigit()]
     if not known:
         raise UserError(f"{path} has no checkpoint yet: train on, or give another run")
-    step = max(known) if step is None else step
+    if step is not None and step not in known:
+        raise UserError(f"no checkpoint {step} in {path / 'checkpoints'}: it has {sorted(known)}")
     kept = bool(trained["optimizer"]["ema"])
     average = kept if average is None else average
     if average and not kept:
         raise UserError(f"{path} kept no moving average: it was trained with optimizer.ema = 0")
-    meta = checkpoint.restore_meta(folder, step)
-    config = _config_of(path, trained, meta)
-    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    shapes = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), weights.shapes(config)
-    )
-    params, _ = checkpoint.restore_params(folder, shapes, step, average)
-    return params, {**config, "step": step, "average": average}
+    return max(known) if step is None else step, average
 
 
 def _checkpoints(path: Path) -> Any:
@@ -140,40 +170,47 @@ def _checkpoints(path: Path) -> Any:
 
 
 def _trained(path: Path) -> dict[str, Any]:
+    """Returns the configuration of a run."""
     try:
         trained = json.loads((path / "config.json").read_text())
-        return {key: trained[key] for key in ("name", "task", "model", "optimizer")}
+        for key in ("name", "task", "optimizer"):
+            trained[key]
+        return trained
     except FileNotFoundError as error:
         raise UserError(
             f"{path} has no config.json: give a run directory, a folder that `smarties export` "
             "wrote, or a .safetensors file"
         ) from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path / 'config.json'} is not of a run: {error}") from error
 
 
-def _config_of(path: Path, trained: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
+def _config_of(path: Path, trained: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the metadata of a run's model.
 
-    A task that adapts other weights keeps what these were as "weights" in its `metadata()`; one
-    that pretrains says all in its configuration. Either may keep "sensors" and "classes".
+    One that adapted other weights says all in the "adaptation" of its checkpoint, one that
+    pretrained in its configuration.
     """
     from smarties.tasks import pretraining
 
+    adaptation = meta.get("adaptation", {})
     try:
-        if "weights" in meta:
-            start = meta["weights"]
+        if adaptation:
+            model, recipe = adaptation["model"], adaptation["recipe"]
+            rule, spectrum = recipe["rule"], recipe["spectrum"]
         else:
             recipe = pretraining.Recipe(**trained["task"])
-            start = dict(model=trained["model"], rule=recipe.rule, spectrum=recipe.spectrum)
+            model, rule, spectrum = trained["model"], recipe.rule, recipe.spectrum
         config = weights.config_of(
-            name=trained["name"],
+            name=trained["name"], model=model, rule=rule, spectrum=spectrum,
             sensors=meta.get("sensors", {}),
-            **{key: start[key] for key in ("model", "rule", "spectrum")},
-        )
+        )  # fmt: skip
         weights.shapes(config)
     except (KeyError, TypeError) as error:
         raise UserError(f"{path / 'config.json'} describes no model: {error}") from error
-    data = weights.fingerprint(meta["data"]) if "data" in meta else None
-    more = {"classes": meta.get("classes"), "data": data}
+    more = {
+        "classes": adaptation.get("classes"),
+        "adaptation": adaptation,
+        "data": weights.fingerprint(meta["data"]) if "data" in meta else None,
+    }
     return {**config, **{key: value for key, value in more.items() if value}}

@@ -11,7 +11,7 @@ from pathlib import Path
 from smarties import errors, loading
 from smarties.cli import info
 from smarties.inference import model
-from smarties.interchange import sizes, weights
+from smarties.interchange import agreement, sizes, weights
 from smarties.spectrum import mixing
 
 
@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> None:
         config["rule"] = arguments.rule
     if arguments.classes:
         config["classes"] = _classes(arguments.classes)
+        agreement.check_classes(config["classes"], params)
     config["name"] = arguments.name or config["name"]
     source, output = Path(arguments.weights), Path(arguments.output)
     if output.suffix != ".safetensors":

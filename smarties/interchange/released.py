@@ -46,23 +46,31 @@ _SINGLES = (
     ("head.weight", "head/kernel"),
     ("head.bias", "head/bias"),
 )
+_PROBE = (  # a linear probe: batch normalisation before the head, as the release has it from MAE
+    ("head.0.running_mean", "stats/mean"),
+    ("head.0.running_var", "stats/variance"),
+    ("head.1.weight", "head/kernel"),
+    ("head.1.bias", "head/bias"),
+)
 _FINAL_NORM = "encoder/transformer/norm"
 POSITIONS = {"pos_embed": "cls_token", "decoder_pos_embed": "mask_token"}  # table: its token
-AGGREGATES = (
+# Tensors that say nothing new: aggregated ranges repeat their parts, and PyTorch counts batches.
+SKIPPED = (
     r"spectrum_projection\.spectrum_embeds\.\d+\.spectrum_projections\.\d+\.proj\.(weight|bias)"
+    r"|head\.0\.num_batches_tracked"
 )
 
 
 def read(tensors: Mapping[str, Any], arrays: Any = np) -> Tree:
     """Returns parameters from tensors in released names.
 
-    Aggregated ranges, which repeat their parts, are skipped. `arrays` is the module of the tensors,
+    Those that say nothing new are skipped. `arrays` is the module of the tensors,
     NumPy or that of JAX.
 
     Raises:
       UserError: keys that belong to no SMARTIES model, or numbers missing in between.
     """
-    unread = {k for k in tensors if not re.fullmatch(AGGREGATES, k)} - set(POSITIONS)
+    unread = {k for k in tensors if not re.fullmatch(SKIPPED, k)} - set(POSITIONS)
     flat = {key: tensors[key] for key in unread if "/" in key}
     unread -= flat.keys()
     for pattern, path in (*_STACKS, *_block_patterns()):
@@ -75,7 +83,7 @@ def read(tensors: Mapping[str, Any], arrays: Any = np) -> Tree:
                 [_turn(tensors[k]) for k in keys if k]
             )
             unread -= set(keys)
-    for key, path in _SINGLES:
+    for key, path in (*_SINGLES, *_PROBE):
         if key in unread:
             flat[path] = tensors[key] if "token" in key else _turn(tensors[key])
             unread.remove(key)
@@ -105,7 +113,8 @@ def renamed(params: Tree, grid: int) -> Tensors:
     flat, tensors = _flatten(params), {}
     if _same_norm(flat):
         flat = {k: v for k, v in flat.items() if not k.startswith(_FINAL_NORM)}
-    single = {path: key for key, path in _SINGLES}
+    probe = _PROBE if "stats/mean" in flat else ()
+    single = {path: key for key, path in (*_SINGLES, *probe)}
     stacks = {path: pattern for pattern, path in (*_STACKS, *_block_patterns())}
     for path, value in flat.items():
         parent, _, leaf = path.rpartition("/")

@@ -170,7 +170,7 @@ def check(
         want = {k.replace("norm.", "fc_norm.") if k.startswith("norm.") else k: v
                 for k, v in want.items()}  # fmt: skip
     want |= {key: tuple(shape) for key, shape in (own or {}).items()}
-    found = {k: v.shape for k, v in tensors.items() if not re.fullmatch(released.AGGREGATES, k)}
+    found = {k: v.shape for k, v in tensors.items() if not re.fullmatch(released.SKIPPED, k)}
     downstream = [key for key in found if key.startswith(_DOWNSTREAM) and key not in want]
     agreement.check_keys(found, want, optional=(*downstream, *released.POSITIONS))
 

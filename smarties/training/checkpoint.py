@@ -106,8 +106,8 @@ def restore_params(
         return next(iter(found.state.values())), found.meta
 
 
-def restore_meta(directory: Path, step: int | None = None) -> dict[str, Any]:
-    """Returns the meta of a checkpoint, the last one by default."""
+def read_meta(directory: Path, step: int) -> dict[str, Any]:
+    """Returns the meta of a checkpoint."""
     with _reading(directory) as manager:
         return _read(manager, _step(manager, directory, step), meta=ocp.args.JsonRestore()).meta
 

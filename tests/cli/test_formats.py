@@ -5,14 +5,17 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 import smarties
 from smarties import loading
 from smarties.interchange import sizes, weights
 from smarties.models import positions
+from smarties.training import checkpoint, state
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(100, 2000, (3, 32, 32, 12)).astype(np.uint16)
@@ -173,3 +176,59 @@ def test_a_stopped_export_leaves_the_old(run, mistake, tmp_path, monkeypatch):
     monkeypatch.setattr("smarties.interchange.card.text", full)
     assert "no space left" in mistake("export", run, "--output", tmp_path / "new")
     assert [f.name for f in tmp_path.rglob("*")] == ["model", "mine"]
+
+
+@pytest.mark.parametrize(("name", "pooling"), [("vit_cls", "cls"), ("vit_gap", "mean")])
+def test_fine_tuned_models_of_the_release(golden, command, tmp_path, name, pooling):
+    """Through import, a named head and the folder: the same bits, and the logits of the release."""
+    source = golden / "smarties" / f"{name}.safetensors"
+    classes = ",".join(f"class{i}" for i in range(10))
+    made = tmp_path / "one.safetensors"
+    command("import", source, "--output", made, "--heads", 4, "--classes", classes)
+    command("export", made, "--output", tmp_path / "model")
+    tensors, again = load_file(source), load_file(tmp_path / "model" / "model.safetensors")
+    assert {k: v.tobytes() for k, v in tensors.items()} == {
+        k: v.tobytes() for k, v in again.items()
+    }
+    model, case = smarties.load(tmp_path / "model"), np.load(source.with_suffix(".npz"))
+    assert model.config["classes"] == classes.split(",")
+    image = case["in/SENTINEL1-GRD/img"].transpose(0, 2, 3, 1)
+    z = model.embed(image, sensor="sentinel1-grd", normalized=True, pooling=pooling)
+    logits = z @ model.params["head"]["kernel"] + model.params["head"]["bias"][None]
+    np.testing.assert_allclose(logits, case["out/SENTINEL1-GRD/logits"], rtol=1e-4, atol=2e-5)
+
+
+def test_a_run_that_adapted_other_weights(run_config, run_params, command, tmp_path):
+    """Its head, statistics and adapters come along, and what it says of itself."""
+    model = {k: v for k, v in run_config["model"].items() if k != "decoder"}
+    adaptation = dict(
+        recipe=dict(name="classification", rule="linear", spectrum="smarties-v1"),
+        model=model, classes=["water", "forest"],
+    )  # fmt: skip
+    drawn = iter(jax.random.split(jax.random.key(0), 8))
+    params = {
+        "encoder": run_params["encoder"],
+        "head": {"kernel": jax.random.normal(next(drawn), (32, 2)), "bias": jnp.ones(2)},
+        "stats": {"mean": jax.random.normal(next(drawn), (32,)), "variance": jnp.ones(32)},
+        "lora": {"qkv": {"down": jax.random.normal(next(drawn), (1, 32, 4))}},
+    }
+    run = tmp_path / "run"
+    run.mkdir()
+    config = dict(name="tuned", task=dict(name="classification"), optimizer=dict(ema=0.0))
+    (run / "config.json").write_text(json.dumps(config))
+    saved = state.State(
+        step=jnp.asarray(2, jnp.int32), skipped=jnp.asarray(0, jnp.int32), params=params,
+        opt_state={}, ema=None,
+    )  # fmt: skip
+    with checkpoint.open(run / "checkpoints") as manager:
+        checkpoint.save(manager, 2, saved, {"adaptation": adaptation, "data": {"seed": 1}})
+    found, said = loading.read(run)
+    equal(found, params)
+    assert said["classes"] == ["water", "forest"] and said["adaptation"] == adaptation
+    for output in ("a", "b.safetensors"):
+        command("export", run, "--output", tmp_path / output)
+        again, same = loading.read(tmp_path / output)
+        equal(again, params)
+        assert same == said
+    command("export", tmp_path / "a", "--format", "orbax", "--output", tmp_path / "c")
+    equal(loading.read(tmp_path / "c")[0], params)

@@ -173,15 +173,17 @@ def test_heads_of_other_tasks_come_back_unchanged(file):
     rng = np.random.default_rng(1)
     params |= {
         "head": {"kernel": rng.normal(size=(32, 3)), "bias": rng.normal(size=3)},
-        "stats": {"head": {"mean": rng.normal(size=32), "count": np.int64(7)}},
+        "stats": {"mean": rng.normal(size=32), "variance": rng.normal(size=32)},
+        "extra": {"count": np.int64(7), "half": rng.normal(size=3).astype(np.float16)},
         "upernet": {"fuse": {"kernel": rng.normal(size=(3, 3, 32, 8))}},
     }
-    params = jax.tree.map(lambda x: x if x.dtype == np.int64 else x.astype(np.float32), params)
+    params = jax.tree.map(lambda x: x.astype(np.float32) if x.dtype == np.float64 else x, params)
     made["classes"] = ["water", "forest", "town"]
     weights.write(file, params, made)
     again, said = weights.read(file)
     equal(again, params)
-    assert said == made and load_file(file)["head.weight"].shape == (3, 32)
+    jax.tree.map(lambda x, y: np.testing.assert_equal(x.dtype, y.dtype), again, params)
+    assert said == made and load_file(file)["head.1.weight"].shape == (3, 32)
     tensors = load_file(file)
     with safe_open(file, "numpy") as opened:
         metadata = opened.metadata()
@@ -189,6 +191,19 @@ def test_heads_of_other_tasks_come_back_unchanged(file):
     save_file(tensors, file, metadata)
     with pytest.raises(errors.UserError, match="1 key is missing: upernet/fuse/kernel"):
         weights.read(file)
+
+
+def test_a_linear_probe_in_the_names_of_the_release(file):
+    def change(tensors):
+        tensors |= {f"head.0.running_{k}": np.ones(32, np.float32) for k in ("mean", "var")}
+        tensors |= {"head.0.num_batches_tracked": np.asarray(9)}
+        tensors |= {"head.1.weight": np.ones((3, 32), np.float32), "head.1.bias": np.ones(3)}
+
+    foreign(change)(file)
+    params, _ = weights.read(file, heads=4, decoder_heads=2)
+    assert params["head"]["kernel"].shape == (32, 3) and set(params["stats"]) == {
+        "mean", "variance"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
