@@ -93,12 +93,9 @@ class _Load(grain.transforms.Map):
         for k, index in enumerate(element):
             pair = self._pair(int(index), unreadable)
             ids.append(pair["id"])
-            for side in ("first", "second"):
-                for name, array in pair[side].items():
-                    if not k:
-                        empty = np.empty((len(element), *array.shape), array.dtype)
-                        batch.setdefault(side, {})[name] = empty
-                    batch[side][name][k] = array
+            _copy(
+                {name: part for name, part in pair.items() if name != "id"}, batch, k, len(element)
+            )
         return batch | {"id": np.array(ids), "unreadable": np.array(unreadable, np.str_)}
 
     def _pair(self, index: int, unreadable: list[str]) -> dict[str, Any]:
@@ -111,6 +108,17 @@ class _Load(grain.transforms.Map):
                     raise
                 unreadable.append(str(error))
         raise errors.UserError(f"no example of a stream can be read: {unreadable[-1]}")
+
+
+def _copy(example: Tree, batch: Tree, place: int, count: int) -> None:
+    """Puts an example at its place in a batch of `count`; the first makes the room."""
+    for name, value in example.items():
+        if isinstance(value, Mapping):
+            _copy(value, batch.setdefault(name, {}), place, count)
+            continue
+        if not place:
+            batch[name] = np.empty((count, *np.shape(value)), np.asarray(value).dtype)
+        batch[name][place] = value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +146,7 @@ def pair_batches(
 ) -> Iterator[Tree]:
     """Yields one process's batches {stream: {"first": {"image", "valid"}, "second": {...}, "id"}}.
 
+    Other streams than of pairs, as of `labelled.Labelled`, give what their examples hold likewise.
     Images are [b, H, W, C] in native dtype, valid masks [b, H, W], ids [b] strings, with b =
     examples_per_batch / world. There is no end to them. Those of all ranks, one after the other,
     are the batch of a single process. A stream's "unreadable" [u] says, in one line each, in place
