@@ -7,7 +7,7 @@ from typing import Any, cast
 from ml_collections import config_dict
 
 from smarties.errors import UserError, unknown
-from smarties.tasks import pretraining, probing
+from smarties.tasks import downstream, pretraining, probing
 
 
 def _pretraining(config: config_dict.ConfigDict, data: bool) -> pretraining.Pretraining:
@@ -40,15 +40,17 @@ def _pretraining(config: config_dict.ConfigDict, data: bool) -> pretraining.Pret
     )
 
 
-TASKS = {"pretraining": _pretraining}
+TASKS = ("pretraining", *downstream.TASKS)
 
 
-def make(config: config_dict.ConfigDict, *, data: bool = True):
+def make(config: config_dict.ConfigDict, *, data: bool = True, load: downstream.Load | None = None):
     """Returns the task a configuration names, a `training.task.Task`.
 
     Args:
       config: resolved or not.
-      data: False leaves evaluation out and has simulated images stand for data that are not here.
+      data: False leaves evaluation out and has simulated or blank images stand for data that are
+        not here, and random for pretrained weights.
+      load: reads the weights that `task.weights` names, as `smarties.load` does.
 
     Raises:
       UserError: an unknown task or key, or whatever the task refuses.
@@ -56,4 +58,6 @@ def make(config: config_dict.ConfigDict, *, data: bool = True):
     name = cast(Any, config).task.name
     if name not in TASKS:
         raise unknown("task", name, TASKS)
-    return TASKS[name](config, data)
+    if name in downstream.TASKS:
+        return downstream.make(config, data, load)
+    return _pretraining(config, data)
