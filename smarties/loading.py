@@ -1,6 +1,7 @@
 """`smarties.load`: run directories, safetensors files and the hub to a model."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,22 +77,59 @@ def _from_run(path: Path, step: int | None, average: bool | None) -> tuple[Tree,
         ) from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path / 'config.json'} is not of a pretraining run: {error}") from error
-    folder = path / "checkpoints"
-    known = [int(d.name) for d in folder.glob("*") if d.name.isdigit()]
-    if not known:
-        raise UserError(f"{path} has no checkpoint yet: train on, or give another run")
-    step = max(known) if step is None else step
-    kept = bool(trained["optimizer"]["ema"])
-    average = kept if average is None else average
-    if average and not kept:
-        raise UserError(f"{path} kept no moving average: it was trained with optimizer.ema = 0")
+    step, average = _chosen(path, trained, step, average)
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), weights.shapes(config)
     )
-    params, meta = checkpoint.restore_params(folder, shapes, step, average)
+    params, meta = checkpoint.restore_params(path / "checkpoints", shapes, step, average)
     sensors = meta.get("sensors", {})
     return params, {**config, "sensors": sensors, "step": step, "average": average}
+
+
+def restore(
+    path: Path,
+    shapes_of: Callable[[Mapping[str, Any]], Tree],
+    step: int | None,
+    average: bool | None,
+) -> tuple[Tree, dict[str, Any], int]:
+    """Returns (parameters, meta, step) of any run.
+
+    Args:
+      path: of the run.
+      shapes_of: meta -> the parameters as `ShapeDtypeStruct`s.
+      step, average: see `load`.
+
+    Raises:
+      UserError: no run, or no checkpoint.
+    """
+    try:
+        trained = json.loads((path / "config.json").read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} has no config.json: give a run directory") from error
+    step, average = _chosen(path, trained, step, average)
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+        shapes_of(checkpoint.read_meta(path / "checkpoints", step)),
+    )
+    return *checkpoint.restore_params(path / "checkpoints", shapes, step, average), step
+
+
+def _chosen(
+    path: Path, trained: Mapping[str, Any], step: int | None, average: bool | None
+) -> tuple[int, bool]:
+    """Returns which step of a run, and whether its moving average."""
+    known = [int(d.name) for d in (path / "checkpoints").glob("*") if d.name.isdigit()]
+    if not known:
+        raise UserError(f"{path} has no checkpoint yet: train on, or give another run")
+    if step is not None and step not in known:
+        raise UserError(f"no checkpoint {step} in {path / 'checkpoints'}: it has {sorted(known)}")
+    kept = bool(trained["optimizer"]["ema"])
+    average = kept if average is None else average
+    if average and not kept:
+        raise UserError(f"{path} kept no moving average: it was trained with optimizer.ema = 0")
+    return max(known) if step is None else step, average
 
 
 def _from_hub(name: str, download: bool) -> Path:

@@ -101,7 +101,7 @@ def labels(example: Mapping[str, Any], kind: Kind, classes: int, ignore: int) ->
             raise errors.UserError(f"{where}: labels hold other values than 0 and 1")
         return np.asarray(given, np.float32)
     found = next((example[key] for key in _MAPS if key in example), None)
-    if kind == "single" and np.shape(given) == () and given is not None:
+    if kind == "single" and given is not None and np.shape(given) == ():
         found, bad = np.asarray(given), (ignore,)
     elif found is None:
         raise errors.UserError(
@@ -119,7 +119,8 @@ def labels(example: Mapping[str, Any], kind: Kind, classes: int, ignore: int) ->
             f"0 to {classes - 1}" + ("" if bad else f", and {ignore} where none is known")
         )
     if kind == "single" and found.ndim:
-        return np.int32(np.bincount(found[found != ignore], minlength=classes).argmax())
+        most = np.bincount(found[found != ignore], minlength=classes).argmax()
+        return np.asarray(most, np.int32)
     return found
 
 

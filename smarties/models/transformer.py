@@ -1,6 +1,6 @@
 """A pre-norm transformer: the only file with lifted transforms (scan, rematerialisation)."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -92,8 +92,12 @@ class Transformer(nn.Module):
             unroll=1 if again else min(self.unroll, self.depth),
         )
         rates = jnp.linspace(0.0, drop_path, self.depth) if drop_path else None
-        x, all_depths = blocks(block(self.heads, self.kernel, self.dtype, name="blocks"), x, rates)
-        return norm(self.dtype, "norm")(x), x, *(all_depths[depth - 1] for depth in depths)
+        x, every = blocks(block(self.heads, self.kernel, self.dtype, name="blocks"), x, rates)
+        return (
+            norm(self.dtype, "norm")(x),
+            x,
+            *(cast(jax.Array, every)[depth - 1] for depth in depths),
+        )
 
     def _gathered(self, variables: Tree) -> Tree:
         if self.is_initializing():  # what comes back is kept

@@ -43,7 +43,9 @@ def _pretraining(config: config_dict.ConfigDict, data: bool) -> pretraining.Pret
 TASKS = ("pretraining", *downstream.TASKS)
 
 
-def make(config: config_dict.ConfigDict, *, data: bool = True, load: downstream.Load | None = None):
+def make(
+    config: config_dict.ConfigDict, *, data: bool = True, load: downstream.Load | None = None
+) -> Any:
     """Returns the task a configuration names, a `training.task.Task`.
 
     Args:

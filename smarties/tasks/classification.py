@@ -6,6 +6,7 @@ a linear probe, none in fine-tuning]
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,9 @@ class Classification(adaptation.Adaptation):
         count, multi = len(part["labels"]), self.recipe.labels == "multi"
         keys = jax.random.split(key, 3)
         images = self.inputs.view(part["images"], part["valid"], self.window(keys[0], count))
-        target = part["labels"] if multi else jax.nn.one_hot(part["labels"], len(self.classes))
+        target: Any = part["labels"]
+        if not multi:
+            target = jax.nn.one_hot(target, len(self.classes))
         if self.recipe.mixup or self.recipe.cutmix:
             weight, share = views.mix(
                 keys[1], count, self.inputs.size, self.recipe.mixup, self.recipe.cutmix

@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,41 +108,32 @@ def _data(
     given = {**_DATA, **plain["data"]}
     evaluate = {**_EVALUATE, **plain.get("evaluate", {})}
     _known("evaluate", evaluate, _EVALUATE)
-    sensors = {s.name: s for s in map(registry.sensor, given["sensors"])}
-    if not sensors:
-        raise UserError("data.sensors is empty: name one or more sensors of the source")
-    for name in (*given["bands"], *evaluate["missing"]):
-        if name not in sensors:
-            raise unknown("sensor (of data.bands or evaluate.missing)", name, sensors)
-    bands = {n: s.select(given["bands"].get(n)).names for n, s in sensors.items()}
-    if set(evaluate["missing"]) == set(sensors):
-        raise UserError(f"evaluate.missing names all sensors, {', '.join(sensors)}: leave one")
+    if real and not given["source"]:
+        raise UserError("data.source is missing: say where examples come from")
     opened: dict[str, Any] = {}
+    own = getattr(_opened(opened, given["source"]), "definitions", {}) if real else {}
+    sensors, bands = _sensors(given, own, evaluate["missing"])
 
-    def stream(entry: Mapping[str, Any], where: str) -> labelled.Labelled:
+    def stream(entry: Mapping[str, Any]) -> labelled.Labelled:
         merged = {key: entry.get(key, _DATA[key]) for key in _SET}
         if not real:
             names = tuple(given["classes"]) or ("one", "other")
             blank = labelled.StandIn(
                 list(sensors.values()), model["image_size"], recipe.labels, len(names)
             )
-            return _stream(blank, {**merged, "split": ""}, sensors, recipe, names, given)
-        asked = merged["source"] or given["source"]
-        if not asked:
-            raise UserError(f"{where}.source is missing: say where examples come from")
-        key = repr(sorted(asked.items()))
-        opened[key] = opened[key] if key in opened else sources.source(**asked)
-        return _stream(opened[key], merged, sensors, recipe, _classes(opened[key], given), given)
+            return _stream(blank, {"split": "", "part": (0, 1)}, sensors, recipe, names, given)
+        source = _opened(opened, merged["source"] or given["source"])
+        return _stream(source, merged, sensors, recipe, _classes(source, given), given)
 
     batch = plain.get("batch_size") or 1
-    train = dataclasses.replace(stream(given, "data"), examples_per_batch=batch)
+    train = dataclasses.replace(stream(given), examples_per_batch=batch)
     seed = plain.get("seed", 0) if given["seed"] is None else given["seed"]
     if real:
         train = labelled.few(train, given["share"], given["shots"], seed)
     sets = {}
     for name, entry in evaluate["sets"].items() if real else ():
         _known(f"evaluate.sets.{name}", entry, _SET)
-        sets[name] = stream(entry, f"evaluate.sets.{name}")
+        sets[name] = stream(entry)
     return adaptation.Data(
         train=train,
         sets=sets,
@@ -152,6 +143,30 @@ def _data(
         missing=tuple(evaluate["missing"]),
         batch=evaluate["batch"],
     )
+
+
+def _sensors(
+    given: Mapping[str, Any], own: Mapping[str, Sensor], missing: Sequence[str]
+) -> tuple[dict[str, Sensor], dict[str, tuple[str, ...]]]:
+    """Returns the sensors by name, as the source has them or else as registered, and their bands."""
+    if not given["sensors"]:
+        raise UserError("data.sensors is empty: name one or more sensors of the source")
+    found = [own[name] if name in own else registry.sensor(name) for name in given["sensors"]]
+    sensors = {sensor.name: sensor for sensor in found}
+    for name in (*given["bands"], *missing):
+        if name not in sensors:
+            raise unknown("sensor (of data.bands or evaluate.missing)", name, sensors)
+    if missing and len(sensors) == 1:
+        raise UserError(f"evaluate.missing names the only sensor, {', '.join(sensors)}: leave it")
+    return sensors, {n: s.select(given["bands"].get(n)).names for n, s in sensors.items()}
+
+
+def _opened(known: dict[str, Any], entry: Mapping[str, Any]) -> Any:
+    """Returns the source of a section, opened once."""
+    key = repr(sorted(entry.items()))
+    if key not in known:
+        known[key] = sources.source(**entry)
+    return known[key]
 
 
 def _stream(source, entry, sensors: Mapping[str, Sensor], recipe, classes, given):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,11 @@ from smarties.errors import UserError, unknown
 from smarties.models import autoencoder, layout, mixup
 from smarties.spectrum import mixing, registry
 from smarties.spectrum.bands import Sensor
-from smarties.typing import Array, Key, Tree
+from smarties.typing import Key, Tree
 
 Fusion = Literal["concat", "stack", "mixup_concat"]
 FUSIONS: tuple[Fusion, ...] = ("concat", "stack", "mixup_concat")
-Images = Mapping[str, Array]
+Images = Mapping[str, Any]  # of arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Fused:
             noise = jax.random.uniform(mix_key, (rows, tokens[0].shape[1]))
             keep = jnp.argsort(jnp.argsort(noise, 1), 1) < tokens[0].shape[1] // 2
             keep = jnp.broadcast_to(keep, tokens[0].shape[:2])
-            tokens = list(mixup.mix(*tokens, keep, "mirrored"))
+            tokens = list(mixup.mix(tokens[0], tokens[1], keep, "mirrored"))
         outputs = self.encoder.apply(
             {"params": params}, layout.join(tokens), drop_path, depths,
             method="encode", rngs={"drop_path": drop_key},

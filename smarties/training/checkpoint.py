@@ -111,6 +111,13 @@ def restore_params(
         return next(iter(found.state.values())), found.meta
 
 
+def read_meta(directory: Path, step: int) -> dict[str, Any]:
+    """Returns the meta of a checkpoint."""
+    options = ocp.CheckpointManagerOptions(read_only=True)
+    with ocp.CheckpointManager(directory.absolute(), options=options) as manager:
+        return _read(manager, step, meta=ocp.args.JsonRestore()).meta
+
+
 def _read(manager: Manager, step: int, **items: Any) -> Any:
     try:
         return manager.restore(step, args=ocp.args.Composite(**items))

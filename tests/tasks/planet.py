@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import numpy as np
 from ml_collections import config_dict
 
 from smarties import tasks
@@ -37,17 +38,17 @@ def config(task=None, data=None, evaluate=None, optimizer=None, model=None, **ot
 
 
 def trained(task, config, devices=1):
-    """Returns (state, metrics of each step) after the steps of the configuration."""
+    """Returns (state, metrics of each step, first parameters) after the configuration's steps."""
     planned = plan.make(task, config, jax.devices()[:devices])
     with jax.set_mesh(planned.mesh):
         run, step = planned.start(task), planned.compile()
-        history = []
+        start, history = jax.tree.map(np.array, run.params), []
         for number, batch in enumerate(task.batches("train", 0, 1, 0)):
             if number == planned.steps:
                 break
             run, metrics = step(run, planned.put(batch))
             history.append({k: float(v) for k, v in metrics.items() if k != "norms"})
-    return run, history
+    return run, history, start
 
 
 def on_one(params):
