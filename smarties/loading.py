@@ -10,6 +10,7 @@ import jax
 from smarties.errors import UserError
 from smarties.inference import model
 from smarties.interchange import hub, weights, whole
+from smarties.models import lora
 from smarties.typing import Tree
 
 HUB = hub.HUB
@@ -44,7 +45,7 @@ def load(
     Raises:
       UserError: a missing, truncated or foreign file, sizes that do not fit, no checkpoint.
     """
-    params, config = read(path, step, average, heads, decoder_heads, download)
+    params, config = adapted(*read(path, step, average, heads, decoder_heads, download))
     config = {**config, "rule": rule or config["rule"]}
     # The attention kernel belongs to the machine that trained, not to the weights.
     config["model"] = {**config["model"], "kernel": "xla"} | ({"dtype": dtype} if dtype else {})
@@ -76,6 +77,15 @@ def read(
     if path.is_dir():
         return hub.read(path, heads, decoder_heads)
     return weights.read(path, heads, decoder_heads)
+
+
+def adapted(params: Tree, config: dict[str, Any]) -> tuple[Tree, dict[str, Any]]:
+    """Returns (parameters, metadata) with the adapters of a run in the kernels they adapt."""
+    if "lora" not in params:
+        return params, config
+    scale = config["adaptation"]["recipe"]["lora_scale"]
+    encoder = lora.merged(params["encoder"], params["lora"], scale)
+    return {**{k: v for k, v in params.items() if k != "lora"}, "encoder": encoder}, config
 
 
 def _exported(folder: Path) -> bool:

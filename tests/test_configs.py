@@ -48,9 +48,16 @@ class Pairs:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_builds(path, monkeypatch):
     monkeypatch.setattr(sources, "source", lambda kind, **arguments: Pairs(**arguments))
-    task = tasks.make(configuration.load(str(path)))
+    config = configuration.load(str(path))
+    adapts = config.task.name != "pretraining"
+    task = tasks.make(config, data=not adapts)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
-    assert set(shapes) == {"encoder", "decoder", "heads"}
+    if adapts:
+        assert {"encoder", "head"} <= set(shapes)
+        loss = jax.eval_shape(task.loss, shapes, task.batch_spec(), jax.random.key(0))[0]
+        assert loss.shape == () and all(task.metadata()["adaptation"].values())
+    else:
+        assert set(shapes) == {"encoder", "decoder", "heads"}
     assert task.flops() > 0 and task.batch_spec() and task.data_identity()
 
 

@@ -30,6 +30,8 @@ def main(argv: Sequence[str]) -> None:
     params, config = loading.read(
         arguments.weights, arguments.step, arguments.ema, download=arguments.download
     )
+    if arguments.format != "orbax":  # adapters are for further training
+        params, config = loading.adapted(params, config)
     if arguments.encoder_only:
         params, config = weights.encoder_only(params, config)
     given = {"name": arguments.name, "licence": arguments.licence}

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from smarties import errors, tasks
+from smarties import errors, loading, tasks
 from smarties.cli import configuration
 from smarties.training import forecast, plan, settings
 
@@ -19,10 +19,10 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UserError(f"--efficiency {arguments.efficiency}: a share, above 0 and up to 1")
     devices = _devices(arguments.devices)
     config = settings.resolve(configuration.load(arguments.config, overrides))
-    task = tasks.make(config, data=arguments.data)
+    task = tasks.make(config, data=arguments.data, load=loading.load)
     planned = plan.make(task, config, devices)
     counted = arguments.data or not (config.epochs or config.optimizer.warmup_epochs)
-    dtype = config.model.get("dtype", "float32")
+    dtype = config.get("model", {}).get("dtype", "float32")
     made = forecast.make(planned, task, dtype, planned.steps if counted else None)
     print(forecast.describe(made, arguments.efficiency, names))
     if not arguments.data:

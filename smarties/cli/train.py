@@ -9,7 +9,7 @@ import jax
 from absl import flags, logging
 from jax.experimental.compilation_cache import compilation_cache
 
-from smarties import tasks
+from smarties import loading, tasks
 from smarties.cli import configuration
 from smarties.figures import report, sheet
 from smarties.training import dry_run, loop, processes
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # libraries tell at length what is reported as one line
     processes.join()
     workdir = Path(arguments.workdir or f"runs/{config.name}")
-    task = tasks.make(config)
+    task = tasks.make(config, load=loading.load)
     if arguments.dry_run:
         print(dry_run.describe(task, config))
         return

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import grain
 import jax
@@ -74,6 +74,17 @@ class Stream:
         }
 
 
+class Examples(Protocol):
+    """What makes a stream: nested dicts of arrays of one shape, each with an "id"."""
+
+    @property
+    def examples_per_batch(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> dict[str, Any]: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class _Load(grain.transforms.Map):
     """Makes a global batch of indices this process's batch of pairs.
@@ -81,7 +92,7 @@ class _Load(grain.transforms.Map):
     Pairs are copied into place one by one: half the time of stacking them when all have been read.
     """
 
-    stream: Stream
+    stream: Examples
     rank: int
     world: int
     patient: bool
@@ -93,12 +104,9 @@ class _Load(grain.transforms.Map):
         for k, index in enumerate(element):
             pair = self._pair(int(index), unreadable)
             ids.append(pair["id"])
-            for side in ("first", "second"):
-                for name, array in pair[side].items():
-                    if not k:
-                        empty = np.empty((len(element), *array.shape), array.dtype)
-                        batch.setdefault(side, {})[name] = empty
-                    batch[side][name][k] = array
+            _copy(
+                {name: part for name, part in pair.items() if name != "id"}, batch, k, len(element)
+            )
         return batch | {"id": np.array(ids), "unreadable": np.array(unreadable, np.str_)}
 
     def _pair(self, index: int, unreadable: list[str]) -> dict[str, Any]:
@@ -113,6 +121,17 @@ class _Load(grain.transforms.Map):
         raise errors.UserError(f"no example of a stream can be read: {unreadable[-1]}")
 
 
+def _copy(example: Tree, batch: Tree, place: int, count: int) -> None:
+    """Puts an example at its place in a batch of `count`; the first makes the room."""
+    for name, value in example.items():
+        if isinstance(value, Mapping):
+            _copy(value, batch.setdefault(name, {}), place, count)
+            continue
+        if not place:
+            batch[name] = np.empty((count, *np.shape(value)), np.asarray(value).dtype)
+        batch[name][place] = value
+
+
 @dataclasses.dataclass(frozen=True)
 class _Name(grain.transforms.Map):
     """Makes a tuple of batches a dict by stream name."""
@@ -124,7 +143,7 @@ class _Name(grain.transforms.Map):
 
 
 def pair_batches(
-    streams: Mapping[str, Stream],
+    streams: Mapping[str, Examples],
     *,
     seed: int,
     rank: int = 0,
@@ -138,6 +157,7 @@ def pair_batches(
 ) -> Iterator[Tree]:
     """Yields one process's batches {stream: {"first": {"image", "valid"}, "second": {...}, "id"}}.
 
+    Streams of other examples than pairs, as of `labelled.Labelled`, give what these hold.
     Images are [b, H, W, C] in native dtype, valid masks [b, H, W], ids [b] strings, with b =
     examples_per_batch / world. There is no end to them. Those of all ranks, one after the other,
     are the batch of a single process. A stream's "unreadable" [u] says, in one line each, in place
@@ -192,7 +212,7 @@ def _bounded(batches: Iterable[Tree], share: float, epoch: int) -> Iterator[Tree
         yield batch
 
 
-def batch_spec(streams: Mapping[str, Stream]) -> Tree:
+def batch_spec(streams: Mapping[str, Examples]) -> Tree:
     """Returns the global batch of `pair_batches` as `jax.ShapeDtypeStruct`s, without the ids."""
     spec = {}
     for name, stream in sorted(streams.items()):

@@ -100,6 +100,55 @@ def resample(
     return out * ok[..., None], ok
 
 
+def nearest(labels: jax.Array, window: Window, size: int) -> jax.Array:
+    """Returns the window of labels [B, H, W] at `size` x `size` pixels, each the nearest one's."""
+    rows, columns = (
+        jax.vmap(lambda start, side, flip, n=n: _nearest(n, size, start, side, flip))(*axis)
+        for n, axis in zip(
+            labels.shape[1:],
+            (
+                (window.top, window.side, window.flip_rows),
+                (window.left, window.side, window.flip_columns),
+            ),
+            strict=True,
+        )
+    )
+    out = jnp.take_along_axis(labels, rows[:, :, None], 1)
+    out = jnp.take_along_axis(out, columns[:, None, :], 2)
+    return jnp.where(window.transpose[:, None, None], out.swapaxes(1, 2), out)
+
+
+def mix(key: Key, batch: int, size: int, mixup: float, cutmix: float) -> tuple[Array, Array]:
+    """Returns (weight [B, H, W, 1] of an image against its partner's, share [B] of its labels).
+
+    Partners are the batch in reverse. Where both are given, each sample draws one of the two.
+    [mixup: Zhang et al. 2018, arXiv:1710.09412; cutmix: Yun et al. 2019, arXiv:1905.04899]
+
+    Args:
+      key: of the draw.
+      batch: B.
+      size: side of the images, pixels.
+      mixup, cutmix: alpha of the Beta(alpha, alpha) their shares are drawn from; 0 is off.
+    """
+    keys = jax.random.split(key, 5)
+    blended, cut = (
+        jax.random.beta(k, alpha, alpha, (batch,)) if alpha else jnp.ones(batch)
+        for k, alpha in zip(keys, (mixup, cutmix), strict=False)
+    )
+    half = jnp.sqrt(1 - cut) / 2
+    inside = jnp.ones((batch, 1, 1), bool)
+    for k, axes in ((keys[2], (slice(None), slice(None), None)), (keys[3], (slice(None), None))):
+        center = jax.random.uniform(k, (batch,))
+        at = (jnp.arange(size) + 0.5) / size
+        near = jnp.abs(at[None] - center[:, None]) < half[:, None]
+        inside = inside & near[axes]
+    box = 1.0 - inside
+    chance = 0.5 if mixup and cutmix else float(bool(cutmix))
+    cuts = jax.random.bernoulli(keys[4], chance, (batch,))
+    weight = jnp.where(cuts[:, None, None], box, blended[:, None, None])
+    return weight[..., None], weight.mean((1, 2))
+
+
 def patchify(image: jax.Array, patch: int) -> jax.Array:
     """Returns patches [B, N, C, P*P] of image [B, H, W, C]: tokens and pixels row-major."""
     b, h, w, c = image.shape
@@ -118,11 +167,20 @@ def unpatchify(patches: jax.Array, grid: tuple[int, int]) -> jax.Array:
 def _axis(n: int, size: int, start: jax.Array, side: jax.Array, flip: jax.Array) -> jax.Array:
     """Returns the matrix [size, n] sampling [start, start + side] of n pixels; rows sum to one."""
     step = side * n / size
-    at = (jnp.arange(size) + 0.5) * step + start * n - 0.5
-    at = jnp.where(flip, at[::-1], at)
+    at = _places(n, size, start, side, flip)
     spread = jnp.maximum(step, 1.0)
     weight = _cubic((at[:, None] - jnp.arange(n)[None]) / spread)
     return weight / weight.sum(1, keepdims=True)
+
+
+def _nearest(n: int, size: int, start: jax.Array, side: jax.Array, flip: jax.Array) -> jax.Array:
+    """Returns which of n pixels is nearest to each of the places `_axis` samples, [size]."""
+    return jnp.clip(jnp.round(_places(n, size, start, side, flip)).astype(int), 0, n - 1)
+
+
+def _places(n: int, size: int, start: jax.Array, side: jax.Array, flip: jax.Array) -> jax.Array:
+    at = (jnp.arange(size) + 0.5) * (side * n / size) + start * n - 0.5
+    return jnp.where(flip, at[::-1], at)
 
 
 def _cubic(x: jax.Array, a: float = -0.5) -> jax.Array:

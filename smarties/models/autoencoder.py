@@ -80,17 +80,27 @@ class Encoder(nn.Module):
         """Returns tokens [B, n, D] of patches [B, n, C, P*P], without positions."""
         return self.projection(patches, mixing)
 
-    def encode(self, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns ([B, 1 + n, D] normed, the same before the norm) of placed tokens [B, n, D]."""
+    def encode(
+        self, tokens: jax.Array, drop_path: float = 0.0, depths: tuple[int, ...] = ()
+    ) -> tuple[jax.Array, ...]:
+        """Returns ([B, 1 + n, D] normed, the same before the norm) of placed tokens [B, n, D].
+
+        Other arguments, and what else they return, are of `transformer.Transformer`.
+        """
         cls = jnp.broadcast_to(self.cls_token.astype(self.dtype), (tokens.shape[0], 1, self.width))
-        return self.transformer(jnp.concatenate([cls, tokens.astype(self.dtype)], 1))
+        tokens = jnp.concatenate([cls, tokens.astype(self.dtype)], 1)
+        return self.transformer(tokens, drop_path, depths)
+
+    def place(self, tokens: jax.Array, grid: tuple[int, int]) -> jax.Array:
+        """Returns tokens [B, h * w, D] of a grid (h, w) with their positions added."""
+        where = positions.positions(grid, self.width, self.grid)
+        return tokens + where[None].astype(self.dtype)
 
     def __call__(
         self, patches: jax.Array, mixing: np.ndarray, grid: tuple[int, int]
-    ) -> tuple[jax.Array, jax.Array]:
+    ) -> tuple[jax.Array, ...]:
         """Returns `encode` of all patches [B, h * w, C, P*P] of a grid (h, w)."""
-        where = positions.positions(grid, self.width, self.grid)
-        return self.encode(self.project(patches, mixing) + where[None].astype(self.dtype))
+        return self.encode(self.place(self.project(patches, mixing), grid))
 
 
 class Decoder(nn.Module):

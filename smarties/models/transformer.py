@@ -1,6 +1,6 @@
 """A pre-norm transformer: the only file with lifted transforms (scan, rematerialisation)."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +27,24 @@ class Block(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, drop: jax.Array | None = None) -> jax.Array:
+        """Returns tokens [B, N, D]; each residual of a sample is left out with probability `drop`.
+
+        Those that stay are larger by 1 / (1 - drop): their expectation is that of all.
+        [stochastic depth, Huang et al. 2016, arXiv:1603.09382]
+        """
         width = x.shape[-1]
         attend = attention.Attention(self.heads, self.kernel, self.dtype, name="attn")
-        x = x + attend(norm(self.dtype, "norm1")(x))
+        x = x + self._kept(attend(norm(self.dtype, "norm1")(x)), drop)
         y = attention.dense(4 * width, self.dtype, "fc1")(norm(self.dtype, "norm2")(x))
         y = layout.spread(jax.nn.gelu(y, approximate=False), None, "tensor")
-        return x + attention.dense(width, self.dtype, "fc2")(y)
+        return x + self._kept(attention.dense(width, self.dtype, "fc2")(y), drop)
+
+    def _kept(self, residual: jax.Array, drop: jax.Array | None) -> jax.Array:
+        if drop is None:
+            return residual
+        kept = jax.random.bernoulli(self.make_rng("drop_path"), 1 - drop, (len(residual), 1, 1))
+        return residual * (layout.spread(kept) / (1 - drop)).astype(residual.dtype)
 
 
 class Transformer(nn.Module):
@@ -58,21 +69,35 @@ class Transformer(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns (tokens after the final norm, tokens before it)."""
+    def __call__(
+        self, x: jax.Array, drop_path: float = 0.0, depths: tuple[int, ...] = ()
+    ) -> tuple[jax.Array, ...]:
+        """Returns (tokens after the final norm, tokens before it, tokens after so many blocks ...).
+
+        Args:
+          x: tokens [B, N, D].
+          drop_path: probability that a residual of the last block is left out, in training; it
+            grows from 0 linearly with depth. Above 0 it needs the random stream "drop_path".
+          depths: after how many blocks tokens are returned too.
+        """
         block = nn.map_variables(Block, "params", self._gathered, init=self.is_initializing())
         again = self.remat != "none" or layout.shards("fsdp") > 1
         if again:
             block = nn.remat(block, policy=_POLICIES[self.remat], prevent_cse=False)
         blocks = nn.scan(
-            lambda module, carry, _: (layout.spread(module(carry)), None),
+            lambda module, carry, drop: _step(module, carry, drop, bool(depths)),
             variable_axes={"params": 0},
-            split_rngs={"params": True},
+            split_rngs={"params": True, "drop_path": True},
             length=self.depth,
             unroll=1 if again else min(self.unroll, self.depth),
         )
-        x, _ = blocks(block(self.heads, self.kernel, self.dtype, name="blocks"), x, None)
-        return norm(self.dtype, "norm")(x), x
+        rates = jnp.linspace(0.0, drop_path, self.depth) if drop_path else None
+        x, every = blocks(block(self.heads, self.kernel, self.dtype, name="blocks"), x, rates)
+        return (
+            norm(self.dtype, "norm")(x),
+            x,
+            *(cast(jax.Array, every)[depth - 1] for depth in depths),
+        )
 
     def _gathered(self, variables: Tree) -> Tree:
         if self.is_initializing():  # what comes back is kept
@@ -81,6 +106,11 @@ class Transformer(nn.Module):
             name: layout.gather(params, block=True, dtype=self.dtype)
             for name, params in variables.items()
         }
+
+
+def _step(module, x: jax.Array, drop: jax.Array | None, kept: bool):
+    x = layout.spread(module(x, drop))
+    return x, x if kept else None
 
 
 def norm(dtype: jnp.dtype, name: str) -> nn.LayerNorm:

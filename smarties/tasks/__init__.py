@@ -5,12 +5,15 @@ A task's modules are imported when one is made: who only embeds needs no data pi
 
 import dataclasses
 import inspect
+from collections.abc import Callable
 from typing import Any, cast
 
 from smarties.errors import UserError, unknown
 
+TASKS = ("pretraining", "classification", "segmentation")
 
-def _pretraining(config, data: bool):
+
+def _pretraining(config: Any, data: bool) -> Any:
     from smarties.tasks import pretraining, probing
 
     known = [f.name for f in dataclasses.fields(pretraining.Recipe)]
@@ -42,15 +45,14 @@ def _pretraining(config, data: bool):
     )
 
 
-TASKS = {"pretraining": _pretraining}
-
-
-def make(config, *, data: bool = True):
+def make(config: Any, *, data: bool = True, load: Callable[[str], Any] | None = None) -> Any:
     """Returns the task a configuration names, a `training.task.Task`.
 
     Args:
       config: a ConfigDict, resolved or not.
-      data: False leaves evaluation out and has simulated images stand for data that are not here.
+      data: False leaves evaluation out and has simulated or blank images stand for data that are
+        not here, and random for pretrained weights.
+      load: reads the weights that `task.weights` names, as `smarties.load` does.
 
     Raises:
       UserError: an unknown task or key, or whatever the task refuses.
@@ -58,4 +60,8 @@ def make(config, *, data: bool = True):
     name = cast(Any, config).task.name
     if name not in TASKS:
         raise unknown("task", name, TASKS)
-    return TASKS[name](config, data)
+    if name == "pretraining":
+        return _pretraining(config, data)
+    from smarties.tasks import downstream
+
+    return downstream.make(config, data, load)

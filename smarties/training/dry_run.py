@@ -17,7 +17,7 @@ def describe(task: tasks.Task, config: settings.Config) -> str:
     """Returns the page `--dry_run` prints: configuration, parameters, batch, memory and FLOPs."""
     config = settings.resolve(config)
     planned = plan.make(task, config)
-    trainable, _ = state.split(planned.shapes.params)
+    trainable, _ = state.split(planned.shapes.params, task)
     length = f"{planned.steps} steps, {planned.warmup} of them warm-up; mesh {_sizes(planned)}"
     sections = (
         ("configuration", json.dumps(settings.plain(config), indent=2)),

@@ -74,7 +74,7 @@ def train(
         saved = saver.latest()
         if saved is None:
             with timer.spending("compile"):
-                run, start = jax.block_until_ready(planned.init()), 0
+                run, start = planned.start(task), 0
         else:
             with timer.spending("checkpoint"):
                 run, start = saver.restore(saved, planned.shapes, identity), saved

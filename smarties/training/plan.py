@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from smarties import errors
-from smarties.training import optimizer, schedule, settings, sharding, state
+from smarties.training import optimizer, schedule, settings, sharding, state, trees
 from smarties.training import task as tasks
 from smarties.typing import Tree
 
@@ -37,6 +38,36 @@ class Plan:
     init: Callable[[], state.State]
     step: Any
 
+    def start(self, task: tasks.Task) -> state.State:
+        """Returns the state of step 0, with the task's `pretrained` parameters where it has some.
+
+        Raises:
+          UserError: one of them is none of the run's, or has another shape.
+        """
+        run = jax.block_until_ready(self.init())
+        given = task.pretrained() if hasattr(task, "pretrained") else {}  # type: ignore
+        found, params = trees.leaves(given), trees.leaves(run.params)
+        for path, value in found.items():
+            want = params[path].shape if path in params else "none"
+            if want != np.shape(value):
+                raise errors.UserError(
+                    f"pretrained weights have {path!r} of shape {np.shape(value)}, this "
+                    f"configuration has {want}: use the model section the weights were made with"
+                )
+
+        def one(keys: tuple, old: jax.Array) -> jax.Array:
+            if trees.path_of(keys) not in found:
+                return old
+            value = np.asarray(found[trees.path_of(keys)], old.dtype)
+            return jax.make_array_from_callback(old.shape, old.sharding, value.__getitem__)
+
+        if not found:
+            return run
+        params, ema = (
+            tree and jax.tree_util.tree_map_with_path(one, tree) for tree in (run.params, run.ema)
+        )
+        return run.replace(params=params, ema=ema)
+
     def compile(self) -> Any:
         """Returns the compiled step. It refuses other shapes, so that a run compiles once."""
         with jax.set_mesh(self.mesh):
@@ -60,7 +91,7 @@ def make(task: tasks.Task, config: settings.Config, devices: list[Any] | None = 
     warmup = schedule.duration(adam, "warmup_", config.batch_size, epoch)
     highest = schedule.peak(adam, config.batch_size)
     rate = schedule.learning_rate(adam.schedule, highest, warmup, steps)
-    tx = optimizer.make(adam, rate)
+    tx = optimizer.make(adam, rate, getattr(task, "rate_factor", None))
     if not 0 <= adam.ema < 1 or adam.accumulate < 1:
         raise errors.UserError(
             f"optimizer.ema {adam.ema} must be in [0, 1) and optimizer.accumulate "
@@ -109,7 +140,7 @@ def _places(
         tx,
         lambda _, place: place,
         shapes.opt_state,
-        state.split(params)[0],
+        state.split(params, task)[0],
         transform_non_params=lambda _: whole,
     )
     ema = None if shapes.ema is None else params

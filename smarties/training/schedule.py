@@ -7,7 +7,8 @@ import optax
 
 from smarties import errors
 
-SCHEDULES = ("cosine", "constant")
+SCHEDULES = ("cosine", "constant", "steps")
+DROPS = (0.6, 0.8)  # of a run, where "steps" divides the rate by ten
 
 
 def duration(
@@ -56,7 +57,7 @@ def peak(optimizer: Mapping[str, Any], batch_size: int) -> float:
 def learning_rate(kind: str, highest: float, warmup: int, steps: int) -> optax.Schedule:
     """Returns step -> learning rate: linear from 0 in `warmup` steps, then cosine to 0 at `steps`.
 
-    `constant` keeps `highest` after the warm-up.
+    `constant` keeps `highest` after the warm-up; `steps` divides it by ten at `DROPS` of the run.
     """
     if kind not in SCHEDULES:
         raise errors.unknown("optimizer.schedule", kind, SCHEDULES)
@@ -67,6 +68,9 @@ def learning_rate(kind: str, highest: float, warmup: int, steps: int) -> optax.S
         )
     if kind == "cosine" and steps > warmup:
         after = optax.cosine_decay_schedule(highest, steps - warmup)
+    elif kind == "steps":
+        drops = {round(share * steps) - warmup: 0.1 for share in DROPS}
+        after = optax.piecewise_constant_schedule(highest, drops)
     else:
         after = optax.constant_schedule(highest)
     return optax.join_schedules([optax.linear_schedule(0.0, highest, warmup), after], [warmup])

@@ -6,6 +6,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 from jax.sharding import NamedSharding
@@ -27,7 +28,7 @@ class State:
       step: int32 scalar, batches taken.
       skipped: int32 scalar, how many of them changed nothing else, because loss or gradient was not
         finite.
-      params: nested dict; a subtree "stats" at its top is not trained.
+      params: nested dict; a subtree "stats" at its top, and what the task freezes, is not trained.
       opt_state: of the trainable parameters.
       ema: moving average of `params`, or None.
     """
@@ -39,15 +40,39 @@ class State:
     ema: Tree | None
 
 
-def split(params: Tree) -> tuple[Tree, Tree]:
-    """Returns (trainable parameters, {"stats": ...} or {})."""
-    trainable = {name: value for name, value in params.items() if name != "stats"}
-    return trainable, {name: value for name, value in params.items() if name == "stats"}
+def split(params: Tree, task: Any = None) -> tuple[Tree, Tree]:
+    """Returns (trainable parameters, the rest): "stats", and what a task's `rate_factor` freezes.
+
+    Both are nested dicts, which `join` puts together again.
+    """
+    factor = getattr(task, "rate_factor", None)
+
+    def part(tree: Tree, trained: bool, prefix: str = "") -> Tree:
+        kept = {}
+        for name, value in tree.items():
+            path = f"{prefix}{name}"
+            if isinstance(value, Mapping):
+                value = part(value, trained, f"{path}/")
+            elif trained != _trains(path, factor):
+                continue
+            if not isinstance(value, Mapping) or value:
+                kept[name] = value
+        return kept
+
+    return part(params, True), part(params, False)
 
 
-def join(trainable: Tree, stats: Tree) -> Tree:
-    """Returns the parameters that `split` took apart."""
-    return {**trainable, **stats}
+def _trains(path: str, factor: Callable[[str], Any] | None) -> bool:
+    return not path.startswith("stats/") and (factor is None or bool(np.any(factor(path))))
+
+
+def join(one: Tree, other: Tree) -> Tree:
+    """Returns the nested dict that `split` took apart."""
+    both = {}
+    for name in (*one, *(n for n in other if n not in one)):
+        parts = [tree[name] for tree in (one, other) if name in tree]
+        both[name] = parts[0] if len(parts) == 1 else join(*parts)
+    return both
 
 
 def make_init(
@@ -61,7 +86,7 @@ def make_init(
             step=jnp.zeros((), jnp.int32),
             skipped=jnp.zeros((), jnp.int32),
             params=params,
-            opt_state=tx.init(split(params)[0]),
+            opt_state=tx.init(split(params, task)[0]),
             ema=jax.tree.map(jnp.copy, params) if ema else None,
         )
 
@@ -85,22 +110,23 @@ def make_step(
     `parameter_norm` (after the step), `learning_rate`, `skipped`, `finite` (1 where loss and
     gradient are), and `norms`, as `norms.by_block` gives them for gradient, update and parameter.
     """
-    gradients = getattr(task, "gradients", None) or _of_loss(task.loss)
+    gradients = getattr(task, "gradients", None) or _of_loss(task)
     if accumulate > 1:
-        gradients = _accumulated(gradients, accumulate, batch_sharding)
+        gradients = _accumulated(gradients, task, accumulate, batch_sharding)
 
     def step(state: State, batch: Tree) -> tuple[State, dict[str, Array]]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         gradient, metrics = gradients(state.params, batch, key)
-        trainable, stats = split(state.params)
-        gradient, metrics = split(gradient)[0], dict(metrics)
-        if stats:
-            stats = {"stats": metrics.pop("stats")}
+        trainable, rest = split(state.params, task)
+        gradient, metrics = split(gradient, task)[0], dict(metrics)
+        if "stats" in rest:
+            rest = {**rest, "stats": metrics.pop("stats")}
         updates, opt_state = tx.update(gradient, state.opt_state, trainable)
         trainable = optax.apply_updates(trainable, updates)
         average = state.ema
         if average is not None:
-            average = join(optax.incremental_update(trainable, split(average)[0], 1 - ema), stats)
+            average = split(average, task)[0]
+            average = join(optax.incremental_update(trainable, average, 1 - ema), rest)
         by_block = {
             name: norms.by_block(tree)
             for name, tree in (
@@ -114,7 +140,7 @@ def make_step(
         new = State(
             step=state.step,
             skipped=state.skipped,
-            params=join(trainable, stats),
+            params=join(trainable, rest),
             opt_state=opt_state,
             ema=average,
         )
@@ -131,14 +157,14 @@ def make_step(
     return step
 
 
-def _of_loss(
-    loss: Callable[[Tree, Tree, Key], tuple[Array, Mapping[str, Any]]],
-) -> Gradients:
+def _of_loss(task: tasks.Task) -> Gradients:
     def gradients(params: Tree, batch: Tree, key: Key) -> tuple[Tree, dict[str, Any]]:
-        trainable, stats = split(params)
+        trainable, rest = split(params, task)
+        stats = {name: rest.pop(name) for name in ("stats",) if name in rest}
+        frozen = join(layout.gather(rest), stats)
 
         def objective(trainable: Tree) -> tuple[Array, dict[str, Any]]:
-            value, metrics = loss(join(layout.gather(trainable), stats), batch, key)
+            value, metrics = task.loss(join(layout.gather(trainable), frozen), batch, key)
             return value, {**metrics, "loss": value}
 
         gradient, metrics = jax.grad(objective, has_aux=True)(trainable)
@@ -147,7 +173,9 @@ def _of_loss(
     return gradients
 
 
-def _accumulated(gradients: Gradients, count: int, sharding: NamedSharding | None) -> Gradients:
+def _accumulated(
+    gradients: Gradients, task: tasks.Task, count: int, sharding: NamedSharding | None
+) -> Gradients:
     """Returns the mean of the gradients (and metrics) of `count` micro-batches, one after another.
 
     Micro-batch i takes examples i, i + count, ... of every leaf, so that each stays spread over all
@@ -162,18 +190,17 @@ def _accumulated(gradients: Gradients, count: int, sharding: NamedSharding | Non
         return lax.with_sharding_constraint(parts, spread)
 
     def averaged(params: Tree, batch: Tree, key: Key) -> tuple[Tree, dict[str, Any]]:
-        trainable, stats = split(params)
+        trainable = split(params, task)[0]
+        stats = {name: params[name] for name in ("stats",) if name in params}
 
         def micro(carry, inputs):
             total, stats = carry
             part, index = inputs
-            gradient, metrics = gradients(
-                join(trainable, stats), part, jax.random.fold_in(key, index)
-            )
+            gradient, metrics = gradients({**params, **stats}, part, jax.random.fold_in(key, index))
             metrics = dict(metrics)
             if stats:
                 stats = {"stats": metrics.pop("stats")}
-            return (jax.tree.map(jnp.add, total, split(gradient)[0]), stats), metrics
+            return (jax.tree.map(jnp.add, total, split(gradient, task)[0]), stats), metrics
 
         start = (jax.tree.map(jnp.zeros_like, trainable), stats)
         inputs = (jax.tree.map(deal, batch), jnp.arange(count))

@@ -19,6 +19,11 @@ class Task(Protocol):
       examples_per_epoch() -> int: for durations in epochs.
       metadata() -> dict, JSON-able: what a checkpoint carries beside the configuration (sensors in
         full, the order of labels).
+      rate_factor(path) -> factor on the learning rate of the parameter at "a/b/c", or one for each
+        of its stacked layers. A parameter whose factor is 0 throughout is frozen: it has no
+        gradient and no moments.
+      pretrained() -> parameters, or a part of them, as NumPy arrays: a new run starts from these in
+        place of what `init` drew.
       unit: what a batch counts ("pairs"), for the progress bar.
 
     A top-level subtree "stats" of the parameters is skipped by the optimiser: `loss` returns its

@@ -101,3 +101,28 @@ def test_patchify_and_back(patch):
     np.testing.assert_array_equal(  # second token of the first row, second band, row-major
         patches[0, 1, 1], image[0, :patch, patch : 2 * patch, 1].ravel()
     )
+
+
+def test_labels_turn_with_their_image():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, (64, 8, 8))
+    window = views.random_window(jax.random.key(1), 64, (1.0, 1.0))
+    image = jax.nn.one_hot(jnp.asarray(labels), 5)
+    turned, _ = views.resample(image, jnp.ones((64, 8, 8), bool), window, 8)
+    found = views.nearest(jnp.asarray(labels), window, 8)
+    np.testing.assert_array_equal(found, turned.argmax(-1))
+    larger = views.nearest(jnp.asarray(labels), views.whole_window(64), 16)
+    np.testing.assert_array_equal(larger, labels.repeat(2, 1).repeat(2, 2))
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0.0), (0.0, 1.0), (0.8, 1.0)])
+def test_mixtures_weigh_images_as_their_labels(mixup, cutmix):
+    weight, share = views.mix(jax.random.key(0), 256, 16, mixup, cutmix)
+    np.testing.assert_allclose(np.broadcast_to(weight, (256, 16, 16, 1)).mean((1, 2, 3)), share,
+                               rtol=1e-5)  # fmt: skip
+    cut = np.isin(np.broadcast_to(weight, (256, 16, 16, 1)), (0, 1)).all((1, 2, 3))
+    assert 0 <= share.min() < 0.2 and 0.8 < share.max() <= 1
+    if mixup and cutmix:
+        assert 0.3 < cut.mean() < 0.7
+    else:
+        assert cut.all() == bool(cutmix)

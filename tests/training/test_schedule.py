@@ -46,3 +46,9 @@ def test_impossible_schedules_are_refused():
         schedule.learning_rate("cosin", 1.0, 0, 10)
     with pytest.raises(errors.UserError, match="longer than the run"):
         schedule.learning_rate("cosine", 1.0, 11, 10)
+
+
+def test_steps_divide_the_rate_by_ten_at_three_and_four_fifths():
+    rate = schedule.learning_rate("steps", 1.0, 5, 100)
+    found = [float(rate(step)) for step in (5, 59, 61, 79, 81, 99)]
+    np.testing.assert_allclose(found, [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-5)
