@@ -50,7 +50,8 @@ def check_classes(classes: Sequence[str] | None, params: Mapping[str, Any]) -> N
     twice = sorted({name for name in classes if list(classes).count(name) > 1})
     if twice:
         raise UserError(f"class {twice[0]!r} is named twice: every output needs its own name")
-    bias = params["head"].get("bias")
+    head = params["head"]
+    bias = head.get("scores", head).get("bias")  # of the layer that gives the scores
     if bias is not None and bias.shape[-1] != len(classes):
         raise UserError(
             f"{len(classes)} classes are named ({listed(list(classes))}), but the head has "

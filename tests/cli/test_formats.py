@@ -199,7 +199,7 @@ def test_fine_tuned_models_of_the_release(golden, command, tmp_path, name, pooli
 
 
 def test_a_run_that_adapted_other_weights(run_config, run_params, command, tmp_path):
-    """Its head, statistics and adapters come along, and what it says of itself."""
+    """Its head, statistics and the rest come along, and what it says of itself."""
     model = {k: v for k, v in run_config["model"].items() if k != "decoder"}
     adaptation = dict(
         recipe=dict(name="classification", rule="linear", spectrum="smarties-v1"),
@@ -210,7 +210,7 @@ def test_a_run_that_adapted_other_weights(run_config, run_params, command, tmp_p
         "encoder": run_params["encoder"],
         "head": {"kernel": jax.random.normal(next(drawn), (32, 2)), "bias": jnp.ones(2)},
         "stats": {"mean": jax.random.normal(next(drawn), (32,)), "variance": jnp.ones(32)},
-        "lora": {"qkv": {"down": jax.random.normal(next(drawn), (1, 32, 4))}},
+        "extra": {"qkv": {"down": jax.random.normal(next(drawn), (1, 32, 4))}},
     }
     run = tmp_path / "run"
     run.mkdir()
