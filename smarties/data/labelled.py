@@ -100,28 +100,27 @@ def labels(example: Mapping[str, Any], kind: Kind, classes: int, ignore: int) ->
         if not np.isin(given, (0, 1)).all():
             raise errors.UserError(f"{where}: labels hold other values than 0 and 1")
         return np.asarray(given, np.float32)
-    found = next((example[key] for key in _MAPS if key in example), None)
-    if kind == "single" and given is not None and np.shape(given) == ():
-        found, bad = np.asarray(given), (ignore,)
-    elif found is None:
+    image = kind == "single" and given is not None and np.shape(given) == ()
+    found = given if image else next((example[key] for key in _MAPS if key in example), None)
+    if found is None:
         raise errors.UserError(
             f"{where}: labels are {_words(given)}, and there is no map: task.labels "
             f"{kind!r} needs {'a class index' if kind == 'single' else 'a map of classes'}"
         )
-    else:
-        bad = ()
-    found = found.astype(np.int32)
+    found = np.asarray(found).astype(np.int32)
     strange = (found < 0) | (found >= classes)
-    strange &= np.isin(found, bad) | (found != ignore)
+    if not image:
+        strange &= found != ignore
     if strange.any():
         raise errors.UserError(
             f"{where}: label {found[strange].flat[0]} is out of range: {classes} classes are "
-            f"0 to {classes - 1}" + ("" if bad else f", and {ignore} where none is known")
+            f"0 to {classes - 1}" + ("" if image else f", and {ignore} where none is known")
         )
-    if kind == "single" and found.ndim:
-        most = np.bincount(found[found != ignore], minlength=classes).argmax()
-        return np.asarray(most, np.int32)
-    return found
+    if image or kind == "map":
+        return found
+    if (found == ignore).all():
+        raise errors.Unreadable(f"{where}: its map has no class anywhere: leave it out")
+    return np.asarray(np.bincount(found[found != ignore], minlength=classes).argmax(), np.int32)
 
 
 def _words(value: Any) -> str:

@@ -15,6 +15,7 @@ from smarties.errors import UserError
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Sensor
 from smarties.tasks import adaptation, downstream, segmentation
+from smarties.tasks import recipe as recipes
 from smarties.typing import Array, Tree
 
 
@@ -127,7 +128,7 @@ def load(
 def _task(meta: Mapping[str, Any]) -> adaptation.Adaptation:
     """Returns the task a checkpoint describes, on blank examples."""
     about = meta["adaptation"]
-    recipe = adaptation.Recipe(**_tuples(about["recipe"]))
+    recipe = recipes.Recipe(**_tuples(about["recipe"]))
     sensors = {
         name: registry.sensor_from_dict(entry, where=f"the run's {name}")
         for name, entry in meta["sensors"].items()

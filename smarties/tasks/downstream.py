@@ -13,6 +13,7 @@ from smarties.errors import UserError, unknown
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Sensor
 from smarties.tasks import adaptation, classification, segmentation
+from smarties.tasks import recipe as recipes
 
 TASKS = {
     "classification": classification.Classification,
@@ -44,8 +45,8 @@ def make(config: config_dict.ConfigDict, data: bool, load: Load | None) -> adapt
         does not have, classes that differ from those of the data, or whatever the task refuses.
     """
     plain = config.to_dict()
-    _known("task", plain["task"], [f.name for f in dataclasses.fields(adaptation.Recipe)])
-    recipe = adaptation.Recipe(**plain["task"])
+    _known("task", plain["task"], [f.name for f in dataclasses.fields(recipes.Recipe)])
+    recipe = recipes.Recipe(**plain["task"])
     encoder, model = None, dict(plain.get("model", {}))
     if recipe.weights and data:
         if load is None:
@@ -97,7 +98,7 @@ def _known(section: str, given: Mapping[str, Any], known) -> None:
 
 
 def _data(
-    plain: Mapping[str, Any], recipe: adaptation.Recipe, model: Mapping[str, Any], real: bool
+    plain: Mapping[str, Any], recipe: recipes.Recipe, model: Mapping[str, Any], real: bool
 ) -> adaptation.Data:
     reading = [
         name
@@ -148,14 +149,14 @@ def _data(
 def _sensors(
     given: Mapping[str, Any], own: Mapping[str, Sensor], missing: Sequence[str]
 ) -> tuple[dict[str, Sensor], dict[str, tuple[str, ...]]]:
-    """Returns the sensors by name, as the source has them or else as registered, and their bands."""
+    """Returns the sensors by name, as the source or else the registry has them, and their bands."""
     if not given["sensors"]:
         raise UserError("data.sensors is empty: name one or more sensors of the source")
     found = [own[name] if name in own else registry.sensor(name) for name in given["sensors"]]
     sensors = {sensor.name: sensor for sensor in found}
     for name in (*given["bands"], *missing):
         if name not in sensors:
-            raise unknown("sensor (of data.bands or evaluate.missing)", name, sensors)
+            raise unknown("sensor of data.bands or evaluate.missing", name, sensors)
     if missing and len(sensors) == 1:
         raise UserError(f"evaluate.missing names the only sensor, {', '.join(sensors)}: leave it")
     return sensors, {n: s.select(given["bands"].get(n)).names for n, s in sensors.items()}

@@ -31,7 +31,7 @@ _FILE = """
 def smarties(tmp_path, monkeypatch, capsys):
     """Returns a function that runs a command line in an empty directory: (code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tasks, "make", lambda config: toy.Linear(batch=16), raising=False)
+    monkeypatch.setattr(tasks, "make", lambda config, **_: toy.Linear(batch=16), raising=False)
     (tmp_path / "toy.py").write_text(textwrap.dedent(_FILE))
 
     def run(*argv):

@@ -106,6 +106,7 @@ def test_a_map_gives_its_most_frequent_class():
         ("multi", dict(labels=np.zeros(4, np.uint8)), "labels are uint8 .4,., but there are 3"),
         ("multi", dict(labels=np.full(3, 2)), "other values than 0 and 1"),
         ("multi", {}, "labels are int64 .., but there are 3 classes"),
+        ("single", dict(labels=None, map=np.full((2, 2), 255)), "its map has no class anywhere"),
         ("map", {}, "needs a map of classes"),
         ("map", dict(map=np.full((2, 2), 7, np.uint8)), "label 7 is out of range.*255 where"),
     ],

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
-import planet  # noqa: E402
+import planet
 
-from smarties import errors  # noqa: E402
-from smarties.cli import main  # noqa: E402
-from smarties.inference import predictor  # noqa: E402
-from smarties.training import loop  # noqa: E402
+from smarties import errors
+from smarties.cli import main
+from smarties.inference import predictor
+from smarties.training import loop
 
 SMALL = dict(
     steps=3, mesh=dict(data=8, fsdp=1, tensor=1), checkpoint=dict(every=0, keep=1),

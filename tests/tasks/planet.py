@@ -1,12 +1,14 @@
 """Tiny configurations of downstream tasks on the simulated planet, and a short training."""
 
 import dataclasses
+from unittest import mock
 
 import jax
 import numpy as np
 from ml_collections import config_dict
 
 from smarties import tasks
+from smarties.data import sources
 from smarties.data.planet import source as planet
 from smarties.training import plan, settings
 
@@ -74,9 +76,20 @@ class Shuffled:
         return {}
 
 
+_KEPT: dict[str, sources.Source] = {}
+_open = sources.source
+
+
+def _kept(kind, **arguments):
+    key = repr((kind, sorted(arguments.items())))
+    return _KEPT.setdefault(key, _KEPT.get(key) or _open(kind, **arguments))
+
+
 def make(**sections):
+    """Returns (task, configuration); places that a test has seen are not rendered again."""
     given = config(**sections)
-    return tasks.make(given), given
+    with mock.patch.object(sources, "source", _kept):
+        return tasks.make(given), given
 
 
 def shuffle(task):

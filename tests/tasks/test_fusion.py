@@ -17,11 +17,15 @@ BOTH = (planet.S2, planet.S1)
 def tokens(fusion, names=BOTH, sensors=BOTH, bands=None):
     """Returns the streams [B, N, D] of the first images, by the sensors `names`."""
     task, _ = planet.make(task=dict(fusion=fusion), data=dict(sensors=sensors, bands=bands or {}))
-    params = task.init(jax.random.key(0))["encoder"]
+    params = jax.jit(task.init)(jax.random.key(0))["encoder"]
     (batch, _), *_ = pipeline.sequential(task.data.train, range(4), batch=4)
     images, valid = ({n: batch[kind][n] for n in names} for kind in ("images", "valid"))
-    seen = task.inputs.view(images, valid, views.whole_window(4))
-    return [np.asarray(out[0]) for out in task.inputs.encode(params, seen)]
+
+    def run(params, images, valid):
+        seen = task.inputs.view(images, valid, views.whole_window(4))
+        return [stream[0] for stream in task.inputs.encode(params, seen)]
+
+    return [np.asarray(stream) for stream in jax.jit(run)(params, images, valid)]
 
 
 def test_streams_of_sensors():
