@@ -5,14 +5,11 @@ are finished, and with every checkpoint the rows that windows still touch.
 """
 
 import dataclasses
-import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +17,8 @@ from smarties import errors
 from smarties.inference import scenes, store, windows
 
 Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
-STATE, JOB = "state.npz", "job.json"
+Progress = Callable[[int, int], None]  # (windows done, of how many)
+STATE = "state.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,23 +88,13 @@ class Strip:
             self.base += n
 
 
-def folder_of(output: Path, identity: Mapping[str, Any]) -> Path:
-    """Returns the folder of what is unfinished of an output, emptied unless it is of the same job.
+def silent(done: int, total: int) -> None:
+    """Returns nothing and shows no progress."""
 
-    Args:
-      identity: all that the output's bytes depend on, JSON-able.
-    """
-    folder = output.with_name(f"{output.name}.part")
-    job = json.dumps(identity, sort_keys=True, indent=1)
-    try:
-        if folder.is_dir() and (folder / JOB).is_file() and (folder / JOB).read_text() == job:
-            return folder
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        (folder / JOB).write_text(job)
-    except OSError as error:
-        raise errors.UserError(f"{folder} cannot be written ({error.strerror})") from error
-    return folder
+
+def known(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Returns the values, NaN where nothing is seen."""
+    return np.where(seen[..., None], values, np.float32(np.nan))
 
 
 def run(
@@ -119,7 +107,7 @@ def run(
     depth: int,
     batch: int,
     every: float = 30.0,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Progress = silent,
 ) -> dict[str, store.Store]:
     """Returns the layers of a scene on the plan's grid of cells, by name.
 
@@ -127,11 +115,11 @@ def run(
       function: (images [b, h, w, c], valid [b, h, w]) -> values [b, r, c, V] on cells; always
         called with b = `batch`, the last batch filled up with copies.
       layers: what to keep of the blended values.
-      folder: of this job alone, see `folder_of`; an interrupted run goes on from there, and ends
-        in the same bytes.
+      folder: of this job alone, see `jobs.unfinished`; an interrupted run goes on from
+        there, and ends in the same bytes.
       depth: V.
       every: seconds between checkpoints.
-      progress: called with the number of windows done.
+      progress: called after each batch.
 
     Raises:
       UserError: a scene without a valid pixel, or what `function` cannot take.
@@ -150,7 +138,7 @@ def run(
     for kept in stores.values():
         kept.create()
     saved = time.monotonic()
-    progress(done)
+    progress(done, len(plan))
     coming = scenes.batches(scene, plan, batch, done)
     with futures.ThreadPoolExecutor(1) as reader:  # reads the next batch meanwhile
         ahead = reader.submit(next, coming, None)
@@ -158,7 +146,7 @@ def run(
             ahead = reader.submit(next, coming, None)
             _add(strip, plan, function, now, batch, scene.image.where)
             done = now.after
-            progress(done)
+            progress(done, len(plan))
             if time.monotonic() - saved >= every:
                 for kept in stores.values():
                     kept.sync()
@@ -168,7 +156,7 @@ def run(
         raise errors.UserError(f"{scene.image.where}: no valid pixel: all are nodata or not finite")
     while strip.next_swath():
         pass
-    progress(len(plan))
+    progress(len(plan), len(plan))
     return stores
 
 
@@ -184,7 +172,8 @@ def _add(strip, plan: windows.Plan, function: Function, now: scenes.Batch, size:
             f"{where}, rows from {now.windows[0].row * plan.cell}: {error}"
         ) from error
     rows, columns = plan.window
-    seen = now.valid.reshape(-1, rows, plan.cell, columns, plan.cell).any((2, 4))
+    inside = now.valid.reshape(-1, rows, plan.cell, columns, plan.cell)
+    seen = np.asarray(inside.any((2, 4)))
     for window, value, valid in zip(now.windows, values, seen, strict=False):
         strip.add(window, value, valid)
 

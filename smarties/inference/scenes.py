@@ -74,15 +74,19 @@ class Scene:
         """
         ratio = max(round(self.shape[0] / rows) for rows, _ in self.image.shapes)
         margin = 0 if ratio == 1 else 2 * ratio
-        first = [max(0, (at - margin) // ratio * ratio) for at in (row, column)]
-        last = [
-            min(n, -(-(at + size + margin) // ratio) * ratio)
+        (top, high), (left, wide) = (
+            _around(at, size, n, ratio, margin)
             for at, size, n in zip((row, column), (h, w), self.shape, strict=True)
-        ]
-        area = (*first, last[0] - first[0], last[1] - first[1])
-        pixels, valid = geotiff.read(self.image, area, self.sensor)
-        inner = (slice(row - first[0], None), slice(column - first[1], None))
-        return pixels[inner][:h, :w], valid[inner][:h, :w]
+        )
+        pixels, valid = geotiff.read(self.image, (top, left, high, wide), self.sensor)
+        inside = (slice(row - top, row - top + h), slice(column - left, column - left + w))
+        return pixels[inside], valid[inside]
+
+
+def _around(at: int, size: int, n: int, ratio: int, margin: int) -> tuple[int, int]:
+    """Returns (first, size) of a part of n pixels with a margin, on a grid of `ratio` pixels."""
+    first = max(0, (at - margin) // ratio * ratio)
+    return first, min(n, -(-(at + size + margin) // ratio) * ratio) - first
 
 
 def open_scene(files: Sequence[str | Path], sensor: Sensor, bands: str | None = None) -> Scene:
@@ -147,7 +151,7 @@ def _check_ground(image: geotiff.Image) -> None:
         )
     if not image.crs:
         return
-    from rasterio import crs
+    from rasterio import crs  # type: ignore
 
     rows = (f, f + e * image.shape[0])
     if crs.CRS.from_string(image.crs).is_geographic and max(map(abs, rows)) > 90 + 1e-6:
