@@ -22,6 +22,7 @@ from smarties.inference import rasters, scenes
 from smarties.typing import Tree
 
 JOB = "job.json"
+CACHE = 64_000_000  # bytes of decoded blocks GDAL may keep while it reads: one block of all bands
 
 
 @contextlib.contextmanager
@@ -49,7 +50,7 @@ def unfinished(
                     if old.name != "lock":
                         shutil.rmtree(old) if old.is_dir() else old.unlink()
                 (folder / JOB).write_text(job)
-            with rasterio.Env(GDAL_CACHEMAX=rasters.CACHE):
+            with rasterio.Env(GDAL_CACHEMAX=CACHE):
                 yield folder
             shutil.rmtree(folder)
     except OSError as error:

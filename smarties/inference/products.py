@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,6 +72,7 @@ def embed(
       UserError: see `mosaic.run`; ground without longitude and latitude for chips; no room.
     """
     rows = output.suffix == CHIPS
+    _check(output, dtype)
     if rows and not scene.image.crs:
         raise errors.UserError(f"{scene.image.where} has no CRS: chips need a place on the ground")
     patch, width = encoder.patch, encoder.config["model"]["encoder"]["width"]
@@ -116,6 +118,19 @@ def embed(
             _raster(folder / "done", values, scene, plan, about, dtype)
         jobs.rename(folder / "done", output)
     return plan
+
+
+def _check(output: Path, dtype: str) -> None:
+    if dtype != DTYPES[0] and output.suffix not in RASTER:
+        raise errors.UserError(f"{output}: {dtype} is for {RASTER[0]}; others are {DTYPES[0]}")
+    for suffix, package in ((CHIPS, "pyarrow"), (CUBE, "zarr")):
+        if output.suffix == suffix:
+            try:
+                importlib.import_module(package)
+            except ImportError as error:
+                raise errors.UserError(
+                    f"{output}: writing {suffix} needs {package}: pip install 'smarties[data]'"
+                ) from error
 
 
 def described(encoder: Any, scene: scenes.Scene, plan: windows.Plan, what: str) -> dict[str, str]:

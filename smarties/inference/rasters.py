@@ -16,7 +16,7 @@ import numpy as np
 
 from smarties.inference import store
 
-CACHE = 64_000_000  # bytes of decoded blocks GDAL may keep; by itself it takes 5 % of the memory
+CACHE = 16_000_000  # bytes of blocks GDAL may keep while it writes; by itself 5 % of all memory
 INT8_NODATA = -128
 
 
