@@ -164,7 +164,18 @@ def large(tmp_path):
     return make
 
 
-OPTIONS = (*SENSOR, "--bands", "B04,B03,B02", "--window", 128, "--overlap", 0, "--weights")
+OPTIONS = (
+    *SENSOR,
+    "--bands",
+    "B04,B03,B02",
+    "--window",
+    128,
+    "--overlap",
+    0,
+    "--batch",
+    4,
+    "--weights",
+)
 
 
 @pytest.mark.slow
