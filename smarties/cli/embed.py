@@ -15,10 +15,14 @@ import tqdm
 
 from smarties import errors, loading
 from smarties.cli import scene
+from smarties.figures import scenes as pictures
+from smarties.figures import tokens
 from smarties.inference import model, products, scenes
 from smarties.tasks import embedding
 
 VECTORS = ".npy"
+SHOWN = 1024  # half the side of the largest picture, pixels
+TRUE_COLOUR = (660, 560, 480)  # nm
 
 
 def main(argv: Sequence[str]) -> None:
@@ -81,6 +85,8 @@ def _scene(
     options: products.Options,
     time: datetime.datetime | None,
 ) -> None:
+    if arguments.picture and output.suffix not in products.RASTER:
+        raise errors.UserError(f"--picture {arguments.picture} is of a .tif, not of {output}")
     if arguments.size is not None:
         raise errors.UserError("--size is for .npy: the windows of a scene keep its pixels")
     opened = scenes.open_scene(files, loaded.sensor(arguments.sensor), arguments.bands)
@@ -89,8 +95,26 @@ def _scene(
             loaded, opened, output, options, dtype=arguments.dtype, pooling=arguments.pooling,
             final_norm=arguments.final_norm, time=time, progress=report,
         )  # fmt: skip
+    if arguments.picture:
+        _picture(opened, output, Path(arguments.picture), plan.cell)
     rows, columns = plan.grid
     print(f"{output}: {rows} x {columns} places of {plan.cell} pixels, {opened.sensor.name}")
+
+
+def _picture(opened: scenes.Scene, output: Path, picture: Path, cell: int) -> None:
+    """Draws the tokens beside the scene, of a large one its first rows and columns."""
+    import rasterio
+    from rasterio import windows
+
+    rows, columns = (min(n // cell, 2 * SHOWN // cell) for n in opened.shape)
+    with rasterio.open(output) as data:
+        found = data.read(window=windows.Window(0, 0, columns, rows), masked=True)  # type: ignore
+        scales = np.array(data.scales)[:, None, None]
+    values = np.moveaxis(found.astype(np.float32).filled(np.nan) * scales, 0, -1)
+    chosen = opened.sensor.select([opened.sensor.names[i] for i in opened.take])
+    pixels, _ = opened.read(0, 0, rows * cell, columns * cell)
+    seen = pictures.composite(pixels, chosen, TRUE_COLOUR)
+    tokens.write(seen, [("tokens", values)], picture)
 
 
 def _time(text: str | None) -> datetime.datetime | None:
@@ -125,5 +149,6 @@ def _parser() -> argparse.ArgumentParser:
     scene.add_arguments(parser)
     parser.add_argument("--dtype", default="float32", choices=products.DTYPES, help="of a .tif")
     parser.add_argument("--final_norm", action="store_true", help="tokens after the final norm")
+    parser.add_argument("--picture", metavar="FILE.png", help="of a .tif's tokens as colours")
     parser.add_argument("--time", help="of the scene, for the rows of a .parquet")
     return parser

@@ -40,7 +40,9 @@ def scene(tmp_path):
 def test_a_scene_becomes_a_map_of_tokens(run, command, tmp_path, scene):
     file, image = scene
     output = tmp_path / "emb.tif"
-    said = command("embed", file, *SENSOR, "--weights", run, "--out", output, "--overlap", 0)
+    said = command("embed", file, *SENSOR, "--weights", run, "--out", output, "--overlap", 0,
+                   "--picture", tmp_path / "emb.png")  # fmt: skip
+    assert (tmp_path / "emb.png").read_bytes().startswith(b"\x89PNG")
     assert said.code == 0 and "6 x 9 places of 8 pixels" in said.out
     with rasterio.open(output) as data:
         values = np.moveaxis(data.read(), 0, -1)
