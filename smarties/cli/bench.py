@@ -15,7 +15,7 @@ import jax
 import optax
 
 from smarties import errors, machine
-from smarties.inference import archive_benchmark, benchmark, loading, plain, roofline
+from smarties.inference import archive_benchmark, benchmark, loading, plain, roofline, throughput
 from smarties.inference.benchmark import Row, row
 from smarties.models import attention, autoencoder, flops
 from smarties.tasks import pretraining
@@ -23,7 +23,7 @@ from smarties.training import optimizer, settings
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 PARTS = ("step", "roofline", "embed", "loader", "planet", "memory", "hugepages")
-ASKED = ("sizes", "data")  # long: only when named
+ASKED = ("sizes", "data", "scene")  # long: only when named
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -34,9 +34,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     given = _parser().parse_args(argv)
-    given.parts = tuple(given.part) or given.parts
+    if given.only:  # images and scenes are one question
+        given.parts = tuple(p for o in given.only for p in ((o, "scene") if o == "embed" else (o,)))
     for part in given.parts:
-        if part not in (*PARTS, *ASKED, "once"):
+        if part not in (*PARTS, *ASKED, "once", *throughput.KINDS):
             raise errors.unknown("part of bench", part, (*PARTS, *ASKED))
     if given.json:
         _writable(given.json)
@@ -52,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if "once" in given.parts:
         print(json.dumps(_once(given)))
         return
+    for kind in throughput.KINDS:
+        if kind in given.parts:
+            print(json.dumps(throughput.measure(kind, _model(given), given.sides[0], given.batch)))
+            return
     rows = [line for part in given.parts for line in _MEASURE[part](given)]
     print(machine.hardware())
     print(table(rows))
@@ -70,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smarties bench", description=__doc__, allow_abbrev=False)
-    parser.add_argument("part", nargs="*", metavar="PART", help="the same as --parts")
+    parser.add_argument(
+        "only", nargs="*", metavar="PART", help="in place of --parts; embed comes with scene"
+    )
     parser.add_argument("--size", default="base", choices=autoencoder.SIZES)
     parser.add_argument("--batch", type=_positive, default=8, help="pairs in a step")
     parser.add_argument("--patch", type=_positive, default=16)
@@ -80,12 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--unroll", type=_positive, help="default: 12 on CPU, else 1")
     parser.add_argument("--repeats", type=_positive, default=5, help="rounds")
     parser.add_argument("--parts", type=lambda text: tuple(text.split(",")), default=PARTS,
-                        help=f"of {', '.join(PARTS)} (default), {', '.join(ASKED)}")  # fmt: skip
+                        help=f"of {', '.join(PARTS)} (default) and {', '.join(ASKED)}")  # fmt: skip
     parser.add_argument("--sizes", type=lambda text: tuple(text.split(",")),
                         default=("base", "large", "huge"), help="of the part sizes")  # fmt: skip
     parser.add_argument("--batches", type=lambda text: tuple(map(_positive, text.split(","))),
                         help="of the part sizes (default: --batch times 1, 2, 4)")  # fmt: skip
     parser.add_argument("--pairs", type=_positive, default=320, help="of the part data")
+    parser.add_argument("--sides", type=lambda text: tuple(map(_positive, text.split(","))),
+                        help="of scenes, pixels (default: image_size times 3, 6, 12)")  # fmt: skip
     parser.add_argument("--kernel", choices=tuple(attention.KERNELS), default="xla")
     parser.add_argument("--json", metavar="FILE", help="also write every value of every round")
     parser.add_argument(
@@ -189,13 +198,23 @@ def _stages(task: pretraining.Pretraining, best: float, seconds: float) -> list[
 
 
 def _embed(given) -> list[Row]:
-    run, operations = benchmark.embed(_model(given), 16)
-    task = benchmark.task_of(pretraining.Pretraining, _model(given), given.batch)
-    matmul = benchmark.Matmul(benchmark.shapes_of(task), given.dtype)
-    turns = {"before": matmul, "embed": benchmark.steady(run), "after": matmul}
-    rounds = benchmark.turns(turns, given.repeats)
-    best = statistics.median(matmul.best[1])
-    return _rated("embed", "16 Sentinel-2", rounds["embed"], 16, operations, best, "images/s")
+    """Returns images a second of the size, and of the large model beside the base one."""
+    lines = []
+    for size in ("base", "large") if given.size == "base" else (given.size,):
+        one = argparse.Namespace(**{**vars(given), "size": size})
+        run, operations = benchmark.embed(_model(one), 16)
+        task = benchmark.task_of(pretraining.Pretraining, _model(one), given.batch)
+        matmul = benchmark.Matmul(benchmark.shapes_of(task), given.dtype)
+        turns = {"before": matmul, "embed": benchmark.steady(run), "after": matmul}
+        seconds = benchmark.turns(turns, given.repeats)["embed"]
+        best = statistics.median(matmul.best[1])
+        lines += _rated("embed", f"16 S2, {size}", seconds, 16, operations, best, "images/s")
+    return lines
+
+
+def _scene(given) -> list[Row]:
+    sides = given.sides or tuple(n * given.image_size for n in (3, 6, 12))
+    return throughput.compare({kind: _options(given, kind) for kind in throughput.KINDS}, sides)
 
 
 def _loader(given) -> list[Row]:
@@ -267,10 +286,10 @@ def _hugepages(given) -> list[Row]:
     ]
 
 
-def _options(given) -> list[str]:
+def _options(given, part: str = "once") -> list[str]:
     kept = ("size", "batch", "patch", "image_size", "dtype", "unroll", "kernel", "repeats")
     options = [text for name in kept for text in (f"--{name}", str(getattr(given, name)))]
-    return [*options, "--parts", "once", "--no_hugepages"]
+    return [*options, "--parts", part, "--no_hugepages"]
 
 
 def _once(given) -> dict:
@@ -335,6 +354,7 @@ _MEASURE = {
     "roofline": _roofline,
     "sizes": _sizes,
     "embed": _embed,
+    "scene": _scene,
     "loader": _loader,
     "planet": _planet,
     "data": _data,

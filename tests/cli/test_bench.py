@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from smarties.cli import bench, main
-from smarties.inference import benchmark
+from smarties.inference import benchmark, products, scenes, throughput
+from smarties.spectrum import registry
 
 
 def test_table_shows_medians_with_quartiles():
@@ -75,3 +77,34 @@ def test_sizes_and_roofline_print_shares_of_the_step(capsys, tmp_path):
     assert abs(sum(shares[1:]) - 100) < 1e-6 and min(shares[1:3]) > 0
     assert 0 < found["sizes"]["tiny, 2 pairs, of matmul", "%"] < 100
     assert found["sizes"]["tiny, 2 pairs, peak memory", "GB"] > 0.1
+
+
+@pytest.mark.slow
+def test_scenes_are_measured_beside_the_plain_loop(capsys, tmp_path):
+    pytest.importorskip("rasterio")
+    file = tmp_path / "bench.json"
+    options = "scene --size tiny --image_size 32 --batch 4 --unroll 1 --sides 96,160"
+    argv = ["bench", *options.split(), "--no_hugepages", "--json", str(file)]
+    assert main.main(argv) == 0
+    rows = {
+        (row["name"], row["unit"]): row["values"] for row in json.loads(file.read_text())["rows"]
+    }
+    for side in (96, 160):
+        ours, theirs = (rows[f"{side} x {side} pixels, {k}", "Mpx/s"][0] for k in ("ours", "plain"))
+        assert rows[f"{side} x {side} pixels, plain / ours", "x"][0] == pytest.approx(ours / theirs)
+    assert 1 <= rows["ours, most peak memory / least", "x"][0] < 1.2
+
+
+def test_plain_loop_and_ours_write_the_same(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    section = benchmark.model_of("tiny", 32, 16, "float32", 1)
+    known = throughput.encoder(section)
+    sensor = registry.sensor(throughput.SENSOR)
+    scene = scenes.open_scene([throughput.write_scene(tmp_path, 80)], sensor)
+    found = []
+    for kind in (products.embed, throughput.plain):
+        kind(known, scene, tmp_path / "emb.tif", products.Options(batch=2, overlap=16))
+        with rasterio.open(tmp_path / "emb.tif") as file:
+            found.append((file.read(), file.transform))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-3, atol=1e-4)
+    assert found[0][1] == found[1][1] and np.ptp(found[0][0]) > 1
