@@ -1,5 +1,6 @@
 """Without the extras: weights are loaded and images embedded; commands say what they need."""
 
+import json
 import subprocess
 import sys
 
@@ -41,6 +42,16 @@ def exported(tmp_path_factory):
     return tmp_path_factory.getbasetemp() / "light0" / "model"
 
 
+@pytest.fixture
+def run(tmp_path_factory):
+    """A run directory as far as it is looked at before Orbax is needed."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "checkpoints" / "1").mkdir(parents=True)
+    config = {"name": "tiny", "task": {}, "optimizer": {"ema": 0.0}}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
 def light(code, *arguments):
     return subprocess.run(
         [sys.executable, "-c", BLOCK + code, *map(str, arguments)], capture_output=True, text=True
@@ -71,12 +82,12 @@ def test_commands(exported, tmp_path):
     [
         (("train", "--help"), "smarties train needs"),
         (("sensors", "--chart", "{tmp}/x.png"), "smarties sensors needs matplotlib"),
-        (("info", "{tmp}"), "runs and Orbax folders need"),
+        (("info", "{run}"), "runs and Orbax folders need"),
         (("export", "{model}", "--format", "orbax", "--output", "{tmp}/x"), "smarties[train]"),
     ],
 )
-def test_what_needs_more_says_so(exported, tmp_path, arguments, words):
-    done = light(COMMAND, *(a.format(tmp=tmp_path, model=exported) for a in arguments))
+def test_what_needs_more_says_so(exported, run, tmp_path, arguments, words):
+    done = light(COMMAND, *(a.format(tmp=tmp_path, model=exported, run=run) for a in arguments))
     line = done.stderr.splitlines()[-1]
     assert done.returncode == 2 and line.startswith("error: ") and words in line
     assert "pip install 'smarties[" in line and not list(tmp_path.iterdir())
