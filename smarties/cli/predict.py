@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from smarties import errors, loading
+from smarties import errors
 from smarties.cli import scene
-from smarties.inference import maps, products, scenes
+from smarties.inference import maps, predictor, products, scenes
 from smarties.spectrum import registry
 
 
@@ -18,22 +18,13 @@ def main(argv: Sequence[str]) -> None:
     if shares == output:
         raise errors.UserError(f"--out and --probabilities are both {output}: give two names")
     options = scene.options(arguments)
-    head = load(arguments.weights)
-    opened = scenes.open_scene(arguments.files, registry.sensor(arguments.sensor), arguments.bands)
+    sensor = registry.sensor(arguments.sensor)
+    head = predictor.load(arguments.weights).on(sensor.name)
+    opened = scenes.open_scene(arguments.files, sensor, ",".join(sensor.names))
     with scene.progress() as report:
         maps.predict(head, opened, output, options, probabilities=shares, progress=report)
     also = f"; probabilities: {shares}" if shares else ""
     print(f"{output}: {len(head.classes)} classes of {opened.image.where}{also}")
-
-
-def load(weights: str) -> maps.Head:
-    """Returns the trained head of a weights file or run; raises `UserError` where there is none."""
-    loaded = loading.load(weights)
-    if not isinstance(loaded, maps.Head):
-        raise errors.UserError(
-            f"{weights} has no trained head: adapt it to a segmentation task first, or use embed"
-        )
-    return loaded
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,9 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "files", metavar="SCENE.tif", nargs="+", help="one file with all bands, or one per band"
     )
-    parser.add_argument("--weights", required=True, help="a trained head: run or weights file")
+    parser.add_argument(
+        "--weights", required=True, help="a run of segmentation, or what was exported of one"
+    )
     parser.add_argument("--sensor", required=True, help="a registered name, or a YAML file")
-    parser.add_argument("--bands", help="names with commas (default: the sensor's selected bands)")
     parser.add_argument("--out", "--output", required=True, metavar="MAP.tif")
     parser.add_argument("--probabilities", metavar="FILE.tif", help="a band per class, float32")
     scene.add_arguments(parser)

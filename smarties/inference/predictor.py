@@ -79,6 +79,20 @@ class Predictor:
         task = self._at(pixels * self.task.inputs.size / self.side[name])
         return np.asarray(task.probabilities(self.params, found, masks, pixels))  # type: ignore
 
+    def on(self, sensor: str) -> "OnScenes":
+        """Returns the head as `maps.predict` takes it, for scenes of one of its sensors.
+
+        Raises:
+          UserError: it knows images but no maps, or another sensor.
+        """
+        if not self.maps:
+            raise UserError("these weights classify images, and a map needs a segmentation's")
+        if sensor not in self.sensors:
+            raise UserError(f"the model was trained on {', '.join(self.sensors)}, not on {sensor}")
+        inputs, side = self.task.inputs, self.side[sensor]
+        patch = max(1, round(inputs.patch * side / inputs.size))
+        return OnScenes(self, sensor, self.classes, side, patch, self.params)
+
     def _check(self, name: str, image: Array) -> None:
         if name not in self.sensors:
             raise UserError(f"the model was trained on {', '.join(self.sensors)}, not on {name}")
@@ -97,6 +111,35 @@ class Predictor:
             known[size] = copy.copy(self.task)
             known[size].inputs = dataclasses.replace(self.task.inputs, size=size)
         return known[size]
+
+
+@dataclasses.dataclass(frozen=True)
+class OnScenes:
+    """A `maps.Head`: windows of any sides, of scenes of one sensor.
+
+    Attributes:
+      predictor: of the head.
+      sensor: its name.
+      classes: their names.
+      size, patch: side of the images it was trained on, and of a token, in the sensor's pixels.
+      params: of the predictor.
+    """
+
+    predictor: Predictor
+    sensor: str
+    classes: tuple[str, ...]
+    size: int
+    patch: int
+    params: Tree
+
+    def predict(self, images: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """Returns probabilities [B, L, H, W] of images [B, H, W, C], masks [B, H, W]."""
+        height, width = images.shape[1:3]
+        side = max(height, width)
+        room = ((0, 0), (0, side - height), (0, side - width))
+        square, seen = np.pad(images, (*room, (0, 0))), np.pad(valid, room)
+        found = self.predictor.predict({self.sensor: square}, {self.sensor: seen})
+        return found[:, :, :height, :width]
 
 
 def load(

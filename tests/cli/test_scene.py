@@ -96,7 +96,7 @@ def test_mistakes_are_one_line_and_leave_nothing(run, mistake, tmp_path, scene):
         (("embed", file, *out[:-1], tmp_path / "a.zarr", "--dtype", "int8"), "is for .tif"),
         (("embed", file, *out[:-1], tmp_path / "nowhere" / "a.tif"), "a folder that exists"),
         (("embed", file, *SENSOR, "--out", tmp_path / "emb.tif"), "no image to embed"),
-        (("predict", file, *out), "has no trained head"),
+        (("predict", file, *out), "has no head"),
         (("predict", file, *out[:-1], tmp_path / "m.png"), "must end in .tif"),
         (("predict", file, *out, "--probabilities", out[-1]), "give two names"),
     )
@@ -112,6 +112,10 @@ class Head:
 
     classes, size, patch, params = ("left", "right"), 32, 8, {}
 
+    def on(self, sensor):
+        assert sensor == "sentinel2-l2a"
+        return self
+
     def predict(self, images, valid):
         left = np.arange(images.shape[2] // 8) < images.shape[2] // 16
         shares = np.stack([left, ~left]).astype(np.float32)
@@ -120,7 +124,7 @@ class Head:
 
 def test_predict_writes_a_map(command, tmp_path, scene, monkeypatch):
     file, _ = scene
-    monkeypatch.setattr(predict.loading, "load", lambda path: Head())
+    monkeypatch.setattr(predict.predictor, "load", lambda path: Head())
     output = tmp_path / "map.tif"
     also = ("--window", 32, "--overlap", 0, "--probabilities", tmp_path / "p.tif")
     result = command("predict", file, *SENSOR, "--weights", "head", "--out", output, *also)

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import rasterio
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
 import planet
@@ -68,6 +69,33 @@ def test_maps_of_any_side_at_the_scale_of_training(images, tmp_path):
     large = np.tile(images[planet.S2], (1, 2, 2, 1))
     assert found.predict(large).shape == (4, 10, 64, 64)
     assert found._at(64).inputs.size == 64 and found._at(64) is found._at(63)
+
+
+def test_a_scene_becomes_the_map_of_its_head(images, tmp_path):
+    task, config = planet.make(task=dict(name="segmentation", labels="map"), **SMALL)
+    loop.train(task, config, tmp_path / "run")
+    scene = np.concatenate(list(images[planet.S2][:2]), axis=1)  # 32 x 64
+    with rasterio.open(
+        tmp_path / "scene.tif", "w", driver="GTiff", height=32, width=64, count=12,
+        dtype=scene.dtype, crs="EPSG:32632", transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6),
+    ) as data:  # fmt: skip
+        data.write(np.moveaxis(scene, -1, 0))
+    argv = ["predict", str(tmp_path / "scene.tif"), "--sensor", planet.S2]
+    argv += ["--weights", str(tmp_path / "run"), "--out", str(tmp_path / "map.tif")]
+    assert main.main([*argv, "--window", "32", "--overlap", "0"]) in (0, None)
+    known = predictor.load(tmp_path / "run").predict(images[planet.S2][:2])
+    with rasterio.open(tmp_path / "map.tif") as data:
+        found = data.read(1)
+    assert found.shape == (32, 64)
+    agree = found == np.concatenate(list(known.argmax(1)), axis=1)
+    assert agree.mean() > 0.98  # but for ties
+
+
+def test_classifiers_make_no_maps(tmp_path):
+    task, config = planet.make(**SMALL)
+    loop.train(task, config, tmp_path)
+    with pytest.raises(errors.UserError, match="these weights classify images"):
+        predictor.load(tmp_path).on(planet.S2)
 
 
 def test_other_runs_have_no_head(tmp_path):
