@@ -92,7 +92,7 @@ def test_lists_make_splits_and_say_what_is_missing(merced, tmp_path):
     assert [source[i]["id"] for i in source.splits["train"]] == ["beach/beach00", "river/river00"]
     assert [source[i]["id"] for i in source.splits["test"]] == ["beach/beach01"]
     said = {o.file: o.reason for o in source.omitted if "river00" in o.file or "07" in o.file}
-    assert said["river/river00"] == "the id appears twice"
+    assert said["river/river00"] == "the id appears twice, in train and test"
     assert "train.txt lists it, but it is not there" in said["beach/beach07.tif"]
     assert source.identity() != class_folders.UcMerced(root).identity()
     copy = pickle.loads(pickle.dumps(source))
