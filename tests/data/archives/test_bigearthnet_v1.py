@@ -146,7 +146,8 @@ def test_lists_make_the_splits(written):
     assert [(o.file, o.reason) for o in source.omitted] == [(c[0], f"listed in {test}")]
     test.write_text(f"{a[0]}\n{c[0]}\n")
     source = opened(written, lists=lists, sensors=(S2,))
-    assert [(o.file, o.reason) for o in source.omitted] == [(a[0], "the id appears twice, in train and test")]
+    reason = "the id appears twice, in train and test"
+    assert [(o.file, o.reason) for o in source.omitted] == [(a[0], reason)]
     test.write_text("S2A_MSIL2A_20170613T101031_9_9\n")
     source = opened(written, lists=lists, sensors=(S2,))
     assert "no folder S2A_MSIL2A_20170613T101031_9_9" in source.omitted[0].reason
