@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: quickstart test test-faults test-slurm lint clean help
+.PHONY: quickstart test test-long test-faults test-slurm lint clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/:.*##/\t/'
@@ -27,6 +27,9 @@ quickstart: $(VENV)/.core   ## pretrain, evaluate, embed, export and report on t
 
 test: $(VENV)/.dev          ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-long: $(VENV)/.dev     ## what of the tests measures memory and restarts for minutes
+	$(BIN)/python -m pytest -m long tests
 
 test-faults: $(VENV)/.dev   ## kill runs of two processes at random moments, many times
 	$(BIN)/python -m pytest -m faults -s tests/faults

@@ -79,7 +79,7 @@ def test_sizes_and_roofline_print_shares_of_the_step(capsys, tmp_path):
     assert found["sizes"]["tiny, 2 pairs, peak memory", "GB"] > 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_scenes_are_measured_beside_the_plain_loop(capsys, tmp_path):
     pytest.importorskip("rasterio")
     file = tmp_path / "bench.json"

@@ -184,7 +184,7 @@ OPTIONS = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_is_the_same_for_any_scene(run, tmp_path, large):
     peaks = []
     for side in (1024, 2048, 4096):  # the last has 100 MB of pixels and 34 MB of tokens

@@ -13,7 +13,7 @@ def test_a_kill_changes_no_bit(tmp_path):
     assert {outcome.code for outcome in outcomes if outcome.sent == "SIGKILL"}.isdisjoint({0})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_two_processes_goes_on_in_one(tmp_path):
     """The same examples in the same order: the numbers differ by rounding alone."""
     told, whole = tmp_path / "told", tmp_path / "whole"
