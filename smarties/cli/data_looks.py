@@ -10,6 +10,7 @@ import yaml
 
 from smarties import errors
 from smarties.data import records, statistics, verify
+from smarties.data.archives import bigearthnet_statistics
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -31,6 +32,14 @@ def _inspect(arguments: argparse.Namespace) -> None:
     from smarties.figures import scenes
 
     source = records.Records(arguments.directory, split=arguments.split)
+    if arguments.count < 1:
+        raise errors.UserError(f"--count {arguments.count}: one or more examples are shown")
+    chosen = np.unique(
+        np.linspace(0, len(source) - 1, min(arguments.count, len(source)), dtype=int)
+    )
+    output = Path(arguments.out or source.directory / "contact-sheet.png")
+    examples = [source[int(i)] for i in chosen]
+    scenes.write(examples, output, source.definitions, source.classes)
     shards = [shard for part in source.index["splits"].values() for shard in part]
     size = sum(shard["bytes"] for shard in shards)
     counts = ", ".join(f"{split} {len(part)}" for split, part in source.splits.items())
@@ -44,14 +53,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
         print(f"  {name} ({units}): {', '.join(sensor.names)}")
     if source.classes:
         print(f"  classes: {', '.join(f'{i} {name}' for i, name in enumerate(source.classes))}")
-    if arguments.count < 1:
-        raise errors.UserError(f"--count {arguments.count}: one or more examples are shown")
-    chosen = np.unique(
-        np.linspace(0, len(source) - 1, min(arguments.count, len(source)), dtype=int)
-    )
-    output = Path(arguments.out or source.directory / "contact-sheet.png")
-    examples = [source[int(i)] for i in chosen]
-    print(f"  {scenes.write(examples, output, source.definitions, source.classes)}")
+    print(f"  {output}")
 
 
 def _stats(arguments: argparse.Namespace) -> None:
@@ -73,6 +75,13 @@ def _stats(arguments: argparse.Namespace) -> None:
         for band, one in zip(known.names, bands, strict=True):
             numbers = (one.minimum, *one.percentiles.values(), one.maximum, one.mean, one.std)
             print(f"  {band:8} " + " ".join(f"{x:9.5g}" for x in numbers))
+        for version in sorted({text.partition(":")[0] for text in source.published}):
+            means, stds = bigearthnet_statistics.of(version, known)
+            print(
+                f"  {version} as published ({bigearthnet_statistics.STATISTICS[version].source}):"
+            )
+            for band, mean, std in zip(known.names, means, stds, strict=True):
+                print(f"  {band:8} " + " " * 50 + f"{mean:9.5g} {std:9.5g}")
         if arguments.out:
             folder = Path(arguments.out)
             folder.mkdir(parents=True, exist_ok=True)

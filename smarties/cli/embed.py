@@ -18,11 +18,11 @@ from smarties.cli import scene
 from smarties.figures import scenes as pictures
 from smarties.figures import tokens
 from smarties.inference import model, products, scenes
+from smarties.spectrum.bands import Sensor
 from smarties.tasks import embedding
 
 VECTORS = ".npy"
 SHOWN = 1024  # half the side of the largest picture, pixels
-TRUE_COLOUR = (660, 560, 480)  # nm
 
 
 def main(argv: Sequence[str]) -> None:
@@ -90,18 +90,21 @@ def _scene(
     if arguments.size is not None:
         raise errors.UserError("--size is for .npy: the windows of a scene keep its pixels")
     opened = scenes.open_scene(files, loaded.sensor(arguments.sensor), arguments.bands)
+    chosen = opened.sensor.select([opened.sensor.names[i] for i in opened.take])
+    if arguments.picture and all(band.domain == "thermal" for band in chosen.bands):
+        raise errors.UserError(f"--picture: {chosen.name} has no optical or radar band to show")
     with scene.progress() as report:
         plan = products.embed(
             loaded, opened, output, options, dtype=arguments.dtype, pooling=arguments.pooling,
             final_norm=arguments.final_norm, time=time, progress=report,
         )  # fmt: skip
     if arguments.picture:
-        _picture(opened, output, Path(arguments.picture), plan.cell)
+        _picture(opened, chosen, output, Path(arguments.picture), plan.cell)
     rows, columns = plan.grid
     print(f"{output}: {rows} x {columns} places of {plan.cell} pixels, {opened.sensor.name}")
 
 
-def _picture(opened: scenes.Scene, output: Path, picture: Path, cell: int) -> None:
+def _picture(opened: scenes.Scene, chosen: Sensor, output: Path, picture: Path, cell: int) -> None:
     """Draws the tokens beside the scene, of a large one its first rows and columns."""
     import rasterio
     from rasterio import windows
@@ -111,9 +114,8 @@ def _picture(opened: scenes.Scene, output: Path, picture: Path, cell: int) -> No
         found = data.read(window=windows.Window(0, 0, columns, rows), masked=True)  # type: ignore
         scales = np.array(data.scales)[:, None, None]
     values = np.moveaxis(found.astype(np.float32).filled(np.nan) * scales, 0, -1)
-    chosen = opened.sensor.select([opened.sensor.names[i] for i in opened.take])
     pixels, _ = opened.read(0, 0, rows * cell, columns * cell)
-    seen = pictures.composite(pixels, chosen, TRUE_COLOUR)
+    (_, seen), *_ = pictures.views(pixels, chosen)
     tokens.write(seen, [("tokens", values)], picture)
 
 

@@ -1,5 +1,6 @@
 """`smarties <command>`: finds the command; a mendable error is one line and exit code 2."""
 
+import contextlib
 import difflib
 import importlib
 import importlib.metadata
@@ -60,6 +61,10 @@ def _run(argv: list[str]) -> int:
         close = difflib.get_close_matches(argv[0], known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
         raise errors.UserError(f"unknown command {argv[0]!r}: {hint}")
+    with contextlib.suppress(ImportError):  # libraries tell at length what we report as one line
+        from absl import logging
+
+        logging.set_verbosity(logging.FATAL)
     try:
         importlib.import_module(known[argv[0]]).main(argv[1:])
     except ModuleNotFoundError as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
-from absl import flags, logging
+from absl import flags
 from jax.experimental.compilation_cache import compilation_cache
 
 from smarties import loading, tasks
@@ -21,7 +21,6 @@ def main(argv: Sequence[str]) -> None:
     config = configuration.load(arguments.config, overrides)
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain's worker processes look
-    logging.set_verbosity(logging.FATAL)  # libraries tell at length what is reported as one line
     processes.join()
     workdir = Path(arguments.workdir or f"runs/{config.name}")
     task = tasks.make(config, load=loading.load)

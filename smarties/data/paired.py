@@ -7,7 +7,6 @@ from typing import Any
 from smarties import errors
 from smarties.data import pairs as lists
 from smarties.data import sources
-from smarties.data.archives import archive
 
 
 class Paired(sources.Source):
@@ -84,9 +83,8 @@ class Paired(sources.Source):
 
 def _names(source: sources.Source) -> list[str]:
     """Returns the ids of a source, without reading an example where it is an archive."""
-    if isinstance(source, archive.Archive):
-        return source.names()
-    return [source[i]["id"] for i in range(len(source))]
+    names = getattr(source, "names", None)
+    return names() if names else [source[i]["id"] for i in range(len(source))]
 
 
 def _place(name: str, places: Mapping[str, int], where: str | Path) -> int:

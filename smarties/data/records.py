@@ -88,10 +88,19 @@ class Records(sources.Source):
         Raises:
           Unreadable: the record is corrupt.
         """
+        return self.read(index)[1]
+
+    def read(self, index: int) -> tuple[bytes, sources.Example]:
+        """Returns example `index` as it is stored, and as it is.
+
+        Raises:
+          Unreadable: the record is corrupt.
+        """
         from tensorflow_datasets.proto import tf_example_pb2
 
+        record = self._record(index)
         try:
-            message = tf_example_pb2.Example.FromString(self.record(index))  # type: ignore
+            message = tf_example_pb2.Example.FromString(record)  # type: ignore
             found = message.features.feature
             example: dict[str, Any] = {}
             for key, path, shape, dtype in self._fields:
@@ -106,7 +115,7 @@ class Records(sources.Source):
                 )
         except (ValueError, TypeError) as error:
             raise self._corrupt(index) from error
-        return example
+        return record, example
 
     @property
     def published(self) -> tuple[str, ...]:
@@ -114,12 +123,7 @@ class Records(sources.Source):
         known = self.index["published"]
         return tuple(name for name in known if name.partition(":")[2] in ("", *self.splits))
 
-    def record(self, index: int) -> bytes:
-        """Returns the serialised example.
-
-        Raises:
-          Unreadable: the record is corrupt.
-        """
+    def _record(self, index: int) -> bytes:
         if not 0 <= index < len(self):
             raise IndexError(index)
         try:

@@ -40,13 +40,20 @@ class Source(Protocol):
 
 
 class Cached:
-    """A source whose examples are kept in memory once read: for small sources slow to read."""
+    """A source whose examples are kept in memory once read: for small sources slow to read.
+
+    All else, also what only some sources have (classes, splits), is the source's own.
+    """
+
+    sensors: tuple[str, ...]
 
     def __init__(self, source: Source):
         self._source, self._kept = source, {}
-        self.sensors = source.sensors
-        self.definitions = getattr(source, "definitions", {})
-        self.published = published(source)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # also while it is being unpickled
+            raise AttributeError(name)
+        return getattr(self._source, name)
 
     def __len__(self) -> int:
         return len(self._source)

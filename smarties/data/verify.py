@@ -74,11 +74,11 @@ def verify(
 
 def _seen(source: records.Records, index: int, pixels, labels: np.ndarray) -> bytes:
     """Returns a record; counts what is in it."""
-    example = source[index]
+    record, example = source.read(index)
     for name, mask in example["valid"].items():
         finite = np.isfinite(example["images"][name][mask]).all(-1).sum()
         pixels[name] += (mask.size, mask.sum(), finite)
     if len(labels) and "labels" in example:
         given = example["labels"]
         labels += given if given.ndim else np.arange(len(labels)) == given
-    return source.record(index)
+    return record

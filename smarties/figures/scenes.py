@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colors, figure
+from matplotlib import colormaps, colors, figure, patches
 
 from smarties.data import sources
 from smarties.data.planet import world
@@ -13,6 +13,9 @@ from smarties.spectrum import bands, registry
 
 _COVER_COLOURS = ("#2f5d9b", "#3f8f3f", "#1f5a33", "#b39a5c", "#a9c964", "#f0d77a", "#c0392b",
                   "#b8aea3", "#f4f8fb", "#6fb3a5")  # fmt: skip
+# A class has one colour wherever it is; 255 means that none is known.
+_MAP_COLOURS = np.resize(colormaps["tab20"](range(20))[:, :3], (2**16, 3))
+_MAP_COLOURS[255] = 0.85
 _TRUE, _INFRARED = (660, 560, 480), (850, 660, 560)
 
 
@@ -63,6 +66,12 @@ def contact_sheet(
     sheet = figure.Figure(
         (count * width, len(rows) * (width + 0.16)), dpi=110, layout="constrained"
     )
+    present = {int(c) for e in examples if "map" in e for c in np.unique(e["map"])}
+    if marks := [
+        patches.Patch(color=_MAP_COLOURS[c], label=classes[c] if c < len(classes) else f"{c}")
+        for c in sorted(present)
+    ]:
+        sheet.legend(handles=marks, loc="outside lower right", ncols=5, fontsize=5)
     axes = sheet.subplots(len(rows), count, squeeze=False)
     for line, row, example in zip(axes, rows, examples, strict=True):
         for axis, (title, picture) in zip(line, row, strict=False):
@@ -89,23 +98,31 @@ def _pictures(
     pictures = []
     for name, image in example["images"].items():
         sensor = definitions.get(name) or registry.sensor(name)
-        domains = {band.domain for band in sensor.bands}
-        if "optical" in domains:
-            pictures.append((f"{name}, true colour", composite(image, sensor, _TRUE)))
-            if max(band.center or 0 for band in sensor.bands) > 780:
-                pictures.append((f"{name}, infrared", composite(image, sensor, _INFRARED)))
-        if "microwave" in domains:
-            pictures.append((f"{name}, VV VH VV/VH", radar(image, sensor)))
+        pictures += [(f"{name}, {how}", seen) for how, seen in views(image, sensor)]
     if "land_cover" in example:
         colour = np.array([colors.to_rgb(c) for c in _COVER_COLOURS])
         main = world.LAND_COVER[np.bincount(example["land_cover"].ravel()).argmax()]
         when = f", day {float(example['time']):.0f}" if "time" in example else ""
         pictures.append((main + when, colour[example["land_cover"]]))
     if "map" in example:
-        _, codes = np.unique(example["map"], return_inverse=True)
-        colour = np.array([colors.to_rgb(f"C{i}") for i in range(10)])
-        pictures.append(("map", colour[codes.reshape(example["map"].shape) % 10]))
+        pictures.append(("map", _MAP_COLOURS[example["map"]]))
     return pictures
+
+
+def views(image: np.ndarray, sensor: bands.Sensor) -> list[tuple[str, np.ndarray]]:
+    """Returns (what it shows, picture [H, W, 3] in 0..1) for each way to look at an image.
+
+    There is none for an image of thermal bands alone.
+    """
+    domains = {band.domain for band in sensor.bands}
+    found = []
+    if "optical" in domains:
+        found.append(("true colour", composite(image, sensor, _TRUE)))
+        if max(band.center or 0 for band in sensor.bands) > 780:
+            found.append(("infrared", composite(image, sensor, _INFRARED)))
+    if "microwave" in domains:
+        found.append(("VV VH VV/VH", radar(image, sensor)))
+    return found
 
 
 def write(

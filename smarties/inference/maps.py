@@ -4,7 +4,7 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -17,7 +17,6 @@ from smarties.typing import Tree
 UNSEEN = 255  # the class of pixels without data
 
 
-@runtime_checkable
 class Head(Protocol):
     """A trained head on its encoder.
 

@@ -113,7 +113,7 @@ class Predictor:
         return known[size]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False)
 class OnScenes:
     """A `maps.Head`: windows of any sides, of scenes of one sensor.
 

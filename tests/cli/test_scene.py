@@ -107,6 +107,14 @@ def test_mistakes_are_one_line_and_leave_nothing(run, mistake, tmp_path, scene):
     assert not (tmp_path / "emb.tif").exists()
 
 
+def test_a_picture_of_radar_is_of_radar(command, run, tmp_path):
+    image = np.random.default_rng(0).normal(-14, 3, (64, 64, 2)).astype(np.float32)
+    file, picture = write(tmp_path / "s1.tif", image), tmp_path / "s1.png"
+    result = command("embed", file, "--sensor", "sentinel1-grd", "--weights", run, "--window", 32,
+                     "--overlap", 0, "--out", tmp_path / "e.tif", "--picture", picture)  # fmt: skip
+    assert result.code == 0 and picture.stat().st_size > 2000
+
+
 class Head:
     """Any window: its left half is the first class."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from smarties import errors
-from smarties.data import prepare, records
+from smarties.data import prepare, records, sources
 from smarties.spectrum import registry
 
 S1, S2 = "sentinel1-grd", "sentinel2-l2a"
@@ -114,6 +114,20 @@ def test_splits_are_ranges_and_can_be_read_alone(tmp_path):
     assert test.identity() != source.identity()
     with pytest.raises(errors.UserError, match="did you mean 'validation'"):
         records.Records(tmp_path, split="validatoin")
+
+
+def test_a_cached_source_is_the_source_in_all_but_speed(tmp_path):
+    splits = {"train": range(4), "test": range(4, 7)}
+    prepare.prepare(Noise(splits=splits), tmp_path, "noise")
+    plain = records.Records(tmp_path)
+    cached = sources.source("records", directory=tmp_path, cache=True)
+    for name in ("sensors", "definitions", "classes", "splits", "published", "directory"):
+        assert getattr(cached, name) == getattr(plain, name)
+    assert cached.identity() == plain.identity() and cached[2] is cached[2]
+    again = pickle.loads(pickle.dumps(cached))
+    assert again.classes == plain.classes and again[2]["id"] == plain[2]["id"]
+    with pytest.raises(AttributeError):
+        _ = cached.nothing
 
 
 def test_identity_follows_the_contents_not_the_place(written, tmp_path):

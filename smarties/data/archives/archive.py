@@ -5,7 +5,6 @@ Opening lists names only; pixels are read when an example is. So an archive may 
 """
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -166,9 +165,8 @@ class Archive(sources.Source):
         raise NotImplementedError
 
     def told(self, item: Any) -> str:
-        """Returns all that opening has told of an item, the same wherever the archive lies."""
-        roots = (str(self.root.resolve()), str(self.root))
-        return f"{self.name(item)} {functools.reduce(_without, roots, repr(item))}"
+        """Returns all that opening has told of an item, partners and labels too, for `identity`."""
+        return repr(item)
 
     def read(self, item: Any) -> sources.Example:
         """Returns the example of an item, without its id.
@@ -191,20 +189,20 @@ class Archive(sources.Source):
     def identity(self) -> dict[str, Any]:
         """Returns the options and a digest of the items by split; pixels are not read for it."""
         digest = hashlib.sha256()
+        roots = (f"{self.root.resolve()}/", f"{self.root}/")  # the same wherever the archive lies
         for split, part in self.splits.items():
             digest.update(f"{split}\n".encode())
             for i in part:
-                digest.update(f"{self.told(self._items[i])}\n".encode())
+                told = self.told(self._items[i])
+                for root in roots:
+                    told = told.replace(root, "")
+                digest.update(f"{self.name(self._items[i])} {told}\n".encode())
         return {
             "kind": type(self).__name__,
             "options": self.options,
             "splits": {split: len(part) for split, part in self.splits.items()},
             "digest": digest.hexdigest(),
         }
-
-
-def _without(text: str, part: str) -> str:
-    return text.replace(part, "")
 
 
 def inside(root: str | Path, path: str | Path) -> Path:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from smarties import errors
+from smarties.cli import data
 from smarties.data.archives import bigearthnet_statistics, bigearthnet_v1
 from smarties.spectrum import registry
 
@@ -32,3 +33,12 @@ def test_unknown_names():
         bigearthnet_statistics.of("bigearthnet-v3", registry.sensor(S2))
     with pytest.raises(errors.UserError, match="band of bigearthnet-v2 'B10'"):
         bigearthnet_statistics.of("bigearthnet-v2", registry.sensor("sentinel2-l1c"))
+
+
+def test_they_are_printed_beside_those_of_prepared_patches(data_root, tmp_path, capsys):
+    root = str(data_root / "bigearthnet_samples" / "v1")
+    data.main(["prepare", "bigearthnet-v1", "--source", root, "--out", str(tmp_path)])
+    data.main(["stats", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert "bigearthnet-v1 as published (bigearthnet_common" in said
+    assert "B8A" in said and "2266.5    1356.1" in said
