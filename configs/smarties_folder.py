@@ -6,7 +6,7 @@ Command   smarties train --config configs/smarties_folder.py:FOLDER --workdir ru
           FOLDER has S2L2A/*.tif and S1RTC/*.tif, or say other patterns in `PATTERNS`. Without
           FOLDER: the three sets of real pairs in $SMARTIES_DATA, one TerraMesh scene held out.
 Hardware  2 CPU cores, about five minutes.
-Expect    on the real pairs: error of S2 1.08 (band mean 2.00), of S1 .40 (.92); recall at 1 of the
+Expect    on the real pairs: error of S2 1.08 (band mean 2.01), of S1 .40 (.92); recall at 1 of the
           tile of the other sensor about .2 (chance .03, random weights .06, permuted pairs .1); one
           scene, wide intervals.
 """
