@@ -7,8 +7,8 @@ Command   smarties train --config configs/finetune_folder.py:FOLDER --workdir ru
           prepare` has written do as well, see `SOURCE`. For class maps set LABELS = "map".
           From your own weights: --config.task.weights=runs/x, and leave `config.model` out.
 Hardware  one GPU with 8 GB for some thousand images of 224 pixels.
-Expect    depends on the folder; `results.json` has each metric with its interval on images that
-          neither training nor any choice has seen.
+Expect    depends on the folder; the step that is best on `validation` is kept, and `results.json`
+          has each of its metrics, those on `test` too, which no choice has seen, with intervals.
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ WEIGHTS = "weights/smarties-v1-vitb.safetensors"
 SENSORS = ("sentinel2-l2a",)
 CLASSES = ()  # in the order of the data; () takes the names that the data have
 LABELS = "single"  # or "multi", or "map"
+METRIC = dict(single="accuracy", multi="micro_ap", map="miou")
 SOURCE = dict(kind="described")
 
 
@@ -68,4 +69,6 @@ def get_config(folder="data/mine"):
         share=1.0,  # 0.01 or 0.1 for few labels, or shots=5 of each class
     )  # fmt: skip
     config.epochs, config.batch_size = 50, 32
+    config.evaluate.every = 200
+    config.checkpoint.best = f"validation/{METRIC[LABELS]}"
     return config

@@ -14,6 +14,7 @@ from smarties.models import lora
 from smarties.typing import Tree
 
 HUB = hub.HUB
+BEST = "best"  # of a run, what `checkpoint.best` kept
 ORBAX = "params"  # of the folder that `export --format orbax` writes, beside its config.json
 
 
@@ -34,7 +35,7 @@ def load(
       path: what to load: a run directory; a .safetensors file, ours or in released names, which
         tells its sizes by shapes; a folder that `smarties export` wrote; "hf:owner/name" or
         "hf:owner/name@revision".
-      step: of a run, which checkpoint; the last by default.
+      step: of a run, which checkpoint; by default the one that `checkpoint.best` kept, or the last.
       average: of a run, whether the moving average of the parameters is taken in their place; by
         default where the run kept one, as its evaluation does.
       heads, decoder_heads, rule: what a file without metadata cannot tell, see `weights.read`;
@@ -115,8 +116,8 @@ def _from_orbax(path: Path) -> tuple[Tree, dict[str, Any]]:
 
 def _from_run(path: Path, step: int | None, average: bool | None) -> tuple[Tree, dict[str, Any]]:
     trained = _trained(path)
-    step, average = _chosen(path, trained, step, average)
-    params, meta, _ = restore(
+    average = _averaged(path, trained, average)
+    params, meta, step = restore(
         path, lambda meta: weights.shapes(_config_of(path, trained, meta)), step, average
     )
     return params, {**_config_of(path, trained, meta), "step": step, "average": average}
@@ -139,29 +140,33 @@ def restore(
       UserError: no run, no checkpoint, or one with other parameters.
     """
     checkpoint = _checkpoints(path)
-    step, average = _chosen(path, _trained(path), step, average)
+    average = _averaged(path, _trained(path), average)
+    folder, step = _chosen(path, step)
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
-        shapes_of(checkpoint.read_meta(path / "checkpoints", step)),
+        shapes_of(checkpoint.read_meta(folder, step)),
     )
-    return *checkpoint.restore_params(path / "checkpoints", shapes, step, average), step
+    return *checkpoint.restore_params(folder, shapes, step, average), step
 
 
-def _chosen(
-    path: Path, trained: Mapping[str, Any], step: int | None, average: bool | None
-) -> tuple[int, bool]:
-    """Returns which step of a run, and whether its moving average."""
-    known = [int(d.name) for d in (path / "checkpoints").glob("*") if d.name.isdigit()]
+def _chosen(path: Path, step: int | None) -> tuple[Path, int]:
+    """Returns the folder and step of a run's checkpoint."""
+    for folder in (path / BEST, path / "checkpoints"):
+        known = [int(d.name) for d in folder.glob("*") if d.name.isdigit()]
+        if known and step in (None, *known):
+            return folder, max(known) if step is None else step
     if not known:
         raise UserError(f"{path} has no checkpoint yet: train on, or give another run")
-    if step is not None and step not in known:
-        raise UserError(f"no checkpoint {step} in {path / 'checkpoints'}: it has {sorted(known)}")
+    raise UserError(f"no checkpoint {step} in {path / 'checkpoints'}: it has {sorted(known)}")
+
+
+def _averaged(path: Path, trained: Mapping[str, Any], average: bool | None) -> bool:
+    """Returns whether the moving average of a run is meant."""
     kept = bool(trained["optimizer"]["ema"])
-    average = kept if average is None else average
     if average and not kept:
         raise UserError(f"{path} kept no moving average: it was trained with optimizer.ema = 0")
-    return max(known) if step is None else step, average
+    return kept if average is None else average
 
 
 def _checkpoints(path: Path) -> Any:

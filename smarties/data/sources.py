@@ -18,6 +18,7 @@ KINDS = {
     "folder": ("smarties.data.folder", "Folder"),
     "records": ("smarties.data.records", "Records"),
     "paired": ("smarties.data.paired", "Paired"),
+    "part": ("smarties.data.part", "Part"),
 }
 
 

@@ -24,6 +24,7 @@ def scores(
     *,
     multi: bool,
     wanted: Sequence[str] = (),
+    leave_out_empty: bool = False,
     draws: int = bootstrap.DRAWS,
     seed: int = 0,
 ) -> dict[str, Score]:
@@ -34,6 +35,8 @@ def scores(
       probability: [n, L], 0..1.
       multi: whether an image may have several classes, or none: each is then predicted from 0.5.
       wanted: names of `SINGLE` or `MULTI`; () for all.
+      leave_out_empty: a class without an example counts in no mean over classes; to predict it
+        stays wrong. Otherwise it is an error.
       draws: replicates of the interval.
       seed: of its draws.
 
@@ -45,7 +48,7 @@ def scores(
     for name in wanted:
         if name not in known:
             raise unknown(f"metric of {'multi' if multi else 'single'}-label classes", name, known)
-    _check(truth, probability)
+    _check(truth, probability, leave_out_empty)
     truth = truth.astype(np.float32)
     wanted = tuple(wanted) or known
     weighted = _Weighted(truth, probability, multi)
@@ -69,6 +72,8 @@ def value(name: str, truth: np.ndarray, probability: np.ndarray, *, multi: bool)
     """Returns a metric of `scores`, without its interval."""
     if name.endswith("_ap"):
         average = name.removesuffix("_ap")
+        if average == "macro":
+            truth, probability = (x[:, truth.any(0)] for x in (truth, probability))
         return float(metrics.average_precision_score(truth, probability, average=average))
     if name == "calibration_error":
         return calibration.expected_error(*_confidence(truth, probability, multi))
@@ -77,6 +82,8 @@ def value(name: str, truth: np.ndarray, probability: np.ndarray, *, multi: bool)
         return float(metrics.accuracy_score(truth, predicted))
     average = {"sample_f1": "samples"}.get(name, name.removesuffix("_f1"))
     options: Any = {"average": average, "zero_division": 0.0}
+    if average == "macro":
+        options["labels"] = np.flatnonzero(truth.any(0))
     return float(metrics.f1_score(truth, predicted, **options))
 
 
@@ -126,7 +133,8 @@ class _Weighted:
         return _f1(*(weight @ part.sum(1) for part in self.counts))
 
     def macro_f1(self, weight: np.ndarray) -> np.ndarray:
-        return _f1(*(weight @ part for part in self.counts)).mean(1)
+        present = self.truth.any(0)
+        return _f1(*(weight @ part[:, present] for part in self.counts)).mean(1)
 
     def sample_f1(self, weight: np.ndarray) -> np.ndarray:
         return weight @ _f1(*(part.sum(1) for part in self.counts)) / weight.sum(1)
@@ -165,7 +173,7 @@ def _precision(truth: np.ndarray, probability: np.ndarray, weight: np.ndarray) -
     return np.divide(area, right[:, -1], out=np.full(len(area), np.nan), where=right[:, -1] > 0)
 
 
-def _check(truth: np.ndarray, probability: np.ndarray) -> None:
+def _check(truth: np.ndarray, probability: np.ndarray, leave_out_empty: bool) -> None:
     if truth.ndim != 2 or truth.shape != probability.shape or not truth.size:
         raise UserError(
             f"labels {list(truth.shape)} and probabilities {list(probability.shape)}: give both as "
@@ -176,5 +184,5 @@ def _check(truth: np.ndarray, probability: np.ndarray) -> None:
     if not np.isfinite(probability).all():
         raise UserError("probabilities are not finite")
     empty = np.flatnonzero(truth.sum(0) == 0)
-    if len(empty):
+    if len(empty) and not leave_out_empty:
         raise UserError(f"class {empty[0]} has no example: leave it out, or give examples of it")

@@ -5,6 +5,7 @@ a linear probe, none in fine-tuning]
 """
 
 import functools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Classification(adaptation.Adaptation):
         super().__init__(**arguments)
         if self.recipe.labels == "map":
             raise UserError("task.labels of classification is single or multi; maps: segmentation")
+        self._told: set[str] = set()  # held-out sets whose empty classes were named
 
     def init_head(self, key: Key) -> Tree:
         width = self.inputs.streams * self.encoder.width
@@ -88,7 +90,10 @@ class Classification(adaptation.Adaptation):
         return jax.nn.sigmoid(logits) if self.recipe.labels == "multi" else jax.nn.softmax(logits)
 
     def evaluate(self, params: Tree, step: int, directory: Path | None) -> dict[str, float]:
-        """Returns {set/metric: value}, with a metric's interval beside it."""
+        """Returns {set/metric: value}, with a metric's interval beside it.
+
+        Classes that a set has no example of count in no mean, and are named once on stderr.
+        """
         from smarties.metrics import classification as metrics  # scikit-learn, when needed
 
         del step, directory
@@ -97,10 +102,19 @@ class Classification(adaptation.Adaptation):
             for note, sensors in self.without().items():
                 found, labels = self.predictions(params, stream, sensors)
                 truth = labels if multi else np.eye(len(self.classes), dtype=np.uint8)[labels]
-                for metric, score in metrics.scores(truth, found, multi=multi).items():
+                self._name_empty(name, truth)
+                scores = metrics.scores(truth, found, multi=multi, leave_out_empty=True)
+                for metric, score in scores.items():
                     keys = (f"{name}/{note}{metric}{end}" for end in ("", "/low", "/high"))
                     values |= dict(zip(keys, map(float, score), strict=True))
         return values
+
+    def _name_empty(self, name: str, truth: np.ndarray) -> None:
+        empty = [c for c, there in zip(self.classes, truth.any(0), strict=True) if not there]
+        if empty and name not in self._told:
+            self._told.add(name)
+            said = ", ".join(empty)
+            print(f"warning: {name} has no example of {said}: left out of means", file=sys.stderr)
 
     def predictions(self, params: Tree, stream, sensors) -> tuple[np.ndarray, np.ndarray]:
         """Returns (probabilities [n, L], labels) of a stream, by some of its sensors."""

@@ -41,7 +41,7 @@ def latest(manager: Manager) -> int | None:
     return manager.latest_step()
 
 
-def save(manager: Manager, step: int, run: state.State, meta: dict[str, Any]) -> None:
+def save(manager: Manager, step: int, run: state.State | Tree, meta: dict[str, Any]) -> None:
     """Saves in the background; returns as soon as the state has left the device.
 
     Raises `Unwritable` where storage fails, now or in the save before.

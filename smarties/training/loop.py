@@ -24,6 +24,7 @@ from smarties.training import (
     profiler,
     rundir,
     saving,
+    selection,
     settings,
     state,
     storage,
@@ -40,7 +41,7 @@ def train(
     workdir: str | Path,
     draw: logs.Draw | None = None,
 ) -> dict[str, float]:
-    """Returns the numbers of the final evaluation, and leaves a run directory.
+    """Returns the numbers of the final evaluation, or of `checkpoint.best`; leaves a run directory.
 
     Resumes from the last checkpoint in `workdir`; the run is then, metrics.jsonl included, the same
     as if it had never stopped.
@@ -71,6 +72,7 @@ def train(
         stack.enter_context(jax.set_mesh(planned.mesh))
         saver = saving.Saver(workdir / "checkpoints", config.checkpoint, disk)
         stack.enter_context(saver)
+        best = selection.Best(workdir / selection.FOLDER, config.checkpoint.best, disk)
         saved = saver.latest()
         if saved is None:
             with timer.spending("compile"):
@@ -107,6 +109,7 @@ def train(
                 with timer.spending("evaluation"), disk.writing("an evaluation"):
                     numbers = _evaluate(task, run, step, workdir / "figures")
                 log.evaluated(step, numbers)
+                best.offer(step, numbers, run, meta)
             if last:
                 break
             with timer.spending("data_wait"):
@@ -117,8 +120,9 @@ def train(
             log.made(step + 1, metrics, host)
     if first:
         with disk.writing("results.json"):
-            rundir.write_json(workdir / "results.json", {"step": planned.steps, **numbers})
-    return numbers
+            found = best.numbers or {"step": planned.steps, **numbers}
+            rundir.write_json(workdir / "results.json", found)
+    return {name: value for name, value in (best.numbers or numbers).items() if name != "step"}
 
 
 def prefetch(

@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
         "every": 1000,
         "keep": 3,  # the last ones; 0 keeps all
         "keep_every": 0,  # and multiples of this, for good
+        "best": "",  # a number of the evaluation: its best step is reported and loaded
         "on_failure": "stop",  # or "continue", when the disk is full or gone
     },
     "log": {

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +44,28 @@ def test_a_run_is_adapted(command, config, run_params, tmp_path):
     meta = checkpoint.read_meta(tmp_path / "adapted" / "checkpoints", 2)
     assert meta["adaptation"]["recipe"]["rule"] == "log"
     assert json.loads((tmp_path / "adapted" / "results.json").read_text()) == {"step": 2}
+
+
+def test_the_step_that_is_best_on_validation_is_reported_and_loaded(command, config, tmp_path):
+    where, file = tmp_path / "chosen", tmp_path / "chosen.py"
+    sets = {"validation": {"part": (0.5, 0.75)}, "test": {"part": (0.75, 1.0)}}
+    text = Path(config).read_text().replace('"data": {', '"data": {"part": (0.0, 0.5), ')
+    file.write_text(text.replace('"optimizer"', f'"evaluate": {{"sets": {sets}}}, "optimizer"'))
+    result = command(
+        "train", "--config", file, "--workdir", where, "--config.evaluate.every=1",
+        "--config.steps=4", "--config.optimizer.learning_rate=0.05", "--config.checkpoint.every=1",
+        "--config.checkpoint.keep=0", "--config.checkpoint.best=validation/micro_ap",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    values = {}
+    for line in (where / "metrics.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        values.setdefault(entry["name"], {})[entry["step"]] = entry["value"]
+    (name,) = (name for name in values if name.endswith("validation/micro_ap"))
+    found = json.loads((where / "results.json").read_text())
+    assert values[name][found["step"]] == max(values[name].values())
+    assert predictor.load(where).step == found["step"]
+    assert predictor.load(where, step=4).step == 4
 
 
 @pytest.mark.parametrize(

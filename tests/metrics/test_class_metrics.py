@@ -106,3 +106,20 @@ def test_a_mistake_is_one_line(words):
     with pytest.raises(errors.UserError, match=words) as caught:
         classification.scores(given.pop("truth"), given.pop("probability"), **given)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_an_empty_class_is_in_no_mean_but_predicting_it_is_wrong(multi):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 60)
+    truth = np.eye(4, dtype=np.uint8)[labels]
+    probability = rng.dirichlet(np.ones(4), 60)
+    with pytest.raises(errors.UserError, match="class 3 has no example"):
+        classification.scores(truth, probability, multi=multi)
+    found = classification.scores(truth, probability, multi=multi, leave_out_empty=True)
+    per_class = classification.per_class(truth[:, :3], probability[:, :3])
+    assert found["macro_ap"][0] == pytest.approx(np.mean(per_class))
+    assert found["macro_f1"][1] <= found["macro_f1"][0] <= found["macro_f1"][2]
+    if not multi:
+        assert found["accuracy"][0] == pytest.approx((probability.argmax(1) == labels).mean())
+        assert (probability.argmax(1) == 3).any()
