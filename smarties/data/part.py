@@ -126,8 +126,8 @@ def _windows(
     step = stride or tile
     if min(tile, step) < 1 or tile > min(height, stop - start):
         raise errors.UserError(
-            f"tiles of {tile} pixels, {step} apart, of {height} by {stop - start}: give a tile that "
-            "fits, and a stride of 1 or more"
+            f"tiles of {tile} pixels, {step} apart, of {height} by {stop - start}: give a tile "
+            "that fits, and a stride of 1 or more"
         )
     return [
         (slice(row, row + tile), slice(column, column + tile))
