@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> None:
     if not files:
         raise errors.UserError("no image to embed: give --weights WEIGHTS and IMAGE.tif")
     options, time = scene.options(arguments), _time(arguments.time)
-    loaded = loading.load(weights, heads=arguments.heads)
+    loaded = loading.load(weights, heads=arguments.heads, download=arguments.download)
     if output.suffix == VECTORS:
         _images(loaded, files, output, arguments)
     else:
@@ -147,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--heads", type=int, help="of the encoder, where a foreign file does not tell"
     )
+    parser.add_argument("--download", action="store_true", help="hf: may use the network")
     parser.add_argument("--out", "--output", dest="output", required=True, metavar="FILE")
     scene.add_arguments(parser)
     parser.add_argument("--dtype", default="float32", choices=products.DTYPES, help="of a .tif")

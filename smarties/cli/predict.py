@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UserError(f"--out and --probabilities are both {output}: give two names")
     options = scene.options(arguments)
     sensor = registry.sensor(arguments.sensor)
-    head = predictor.load(arguments.weights).on(sensor.name)
+    head = predictor.load(arguments.weights, download=arguments.download).on(sensor.name)
     opened = scenes.open_scene(arguments.files, sensor, ",".join(sensor.names))
     with scene.progress() as report:
         maps.predict(head, opened, output, options, probabilities=shares, progress=report)
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights", required=True, help="a run of segmentation, or what was exported of one"
     )
+    parser.add_argument("--download", action="store_true", help="hf: may use the network")
     parser.add_argument("--sensor", required=True, help="a registered name, or a YAML file")
     parser.add_argument("--out", "--output", required=True, metavar="MAP.tif")
     parser.add_argument("--probabilities", metavar="FILE.tif", help="a band per class, float32")

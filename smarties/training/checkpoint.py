@@ -11,12 +11,14 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from absl import logging
 
 from smarties import errors
 from smarties.training import settings, state, storage, trees
 from smarties.typing import Tree
 
 Manager = ocp.CheckpointManager
+logging.set_verbosity(logging.ERROR)  # Orbax warns of what reading alone is
 
 # What Orbax and tensorstore raise for files that are missing, cut short or overwritten.
 _UNREADABLE = (ValueError, KeyError, OSError, TypeError)
