@@ -15,7 +15,7 @@ import numpy as np
 
 from smarties.data import pipeline, sources, views
 from smarties.errors import UserError, unknown
-from smarties.models import autoencoder, build, flops, mixup
+from smarties.models import autoencoder, build, flops, masking, mixup
 from smarties.spectrum import mixing, registry
 from smarties.spectrum.bands import Sensor
 from smarties.tasks import objective, probing
@@ -100,7 +100,10 @@ class Pretraining:
             (self._mixing(one), self._mixing(two)) for one, two in self.pairs.values()
         )
         self.tokens = (self.size // self.patch) ** 2
-        if not (int(self.tokens * (1 - recipe.mask_ratio)) and int(self.tokens * recipe.mix_ratio)):
+        if not (
+            masking.visible_tokens(self.tokens, recipe.mask_ratio)
+            and int(self.tokens * recipe.mix_ratio)
+        ):
             raise UserError(
                 f"{self.tokens} tokens are too few for task.mask_ratio {recipe.mask_ratio} and "
                 f"task.mix_ratio {recipe.mix_ratio}: nothing would be left to see"
@@ -213,7 +216,7 @@ class Pretraining:
     def stages(self) -> tuple[flops.Stage, ...]:
         """Returns the operations of one forward pass, by stage."""
         encoder, decoder = self.model.encoder, self.model.decoder
-        visible = int(self.tokens * (1 - self.recipe.mask_ratio))
+        visible = masking.visible_tokens(self.tokens, self.recipe.mask_ratio)
         return flops.autoencoder(
             pairs=[
                 (stream.examples_per_batch, len(one), len(two))
