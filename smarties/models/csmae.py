@@ -22,6 +22,7 @@ from smarties.models import (
     spectral,
     transformer,
 )
+from smarties.typing import Key, Tree
 
 Embedding = Literal["linear", "spectrum"]
 Pooling = Literal["avg", "token"]
@@ -163,7 +164,7 @@ class Decoders(nn.Module):
     """One decoder for all sensors, or one for each target.
 
     Attributes:
-      names: of the decoders: targets, or `COMMON` alone.
+      names: of the targets they serve, or `COMMON` alone.
       epsilon: of the norms, 1e-5 in the release.
       width and others: see `autoencoder.Decoder`.
     """
@@ -183,9 +184,6 @@ class Decoders(nn.Module):
         sizes = self.width, self.depth, self.heads, self.grid
         how = self.kernel, self.remat, self.unroll, self.dtype, self.epsilon
         self.of = {name: autoencoder.Decoder(*sizes, *how) for name in self.names}
-
-    def serving(self, target: str) -> str:
-        return target if target in self.names else COMMON
 
     def __call__(self, which: str, *arguments: jax.Array) -> jax.Array:
         return self.of[which](*arguments)
@@ -256,24 +254,53 @@ class Csmae(nn.Module):
         ]
         encoded = _together(lambda x: self.encoder.finish(x)[0], [(x,) for x in own])
         features = tuple(map(self.encoder.pool, encoded))
-        wanted = {self._decoding(names, job): None for job in jobs}
+        decoded: dict[tuple[str, Job], jax.Array] = {}
         for name in self.decoder.names:
-            mine = [key for key in wanted if key[0] == name]
+            mine = [key for key in decodings(self.decoder, names, jobs) if key[0] == name]
             inputs = [
                 (encoded[job.source], masks[job.slots].visible, getattr(masks[side], part))
-                for _, job, (side, part) in ((key[0], key[1], key[1].scored) for key in mine)
+                for _, job in mine
+                for side, part in (job.scored,)
             ]
-            decoded = _together(lambda *x, name=name: self.decoder(name, *x), inputs)
-            wanted |= dict(zip(mine, decoded, strict=True))
+            made = _together(lambda *x, name=name: self.decoder(name, *x), inputs)
+            decoded |= dict(zip(mine, made, strict=True))
         pixels = (
-            self.heads(names[job.target], wanted[self._decoding(names, job)], mixings[job.target])
+            self.heads(
+                names[job.target], decoded[_key(self.decoder, names, job)], mixings[job.target]
+            )
             for job in jobs
         )
         return features, tuple(pixels)
 
-    def _decoding(self, names: tuple[str, str], job: Job) -> tuple[str, Job]:
-        """Returns what the decoder of a job is given: often the same for both targets."""
-        return self.decoder.serving(names[job.target]), job._replace(target=0)
+
+def decodings(
+    decoder: Decoders, names: tuple[str, str], jobs: Sequence[Job]
+) -> tuple[tuple[str, Job], ...]:
+    """Returns the different (decoder, input) of jobs, often the same for both targets."""
+    return tuple(dict.fromkeys(_key(decoder, names, job) for job in jobs))
+
+
+def _key(decoder: Decoders, names: tuple[str, str], job: Job) -> tuple[str, Job]:
+    target = names[job.target]
+    return target if target in decoder.names else COMMON, job._replace(target=0)
+
+
+def init(module: Csmae, key: Key) -> Tree:
+    """Returns the parameters of all sensors, whatever is reconstructed: encoder, decoder, heads."""
+
+    def everything(module: Csmae) -> None:
+        tokens = module.encoder.grid**2
+        everywhere = jnp.arange(tokens)[None]
+        for name, count in module.heads.bands:
+            matrix = np.eye(count, module.encoder.ranges) if module.encoder.ranges else None
+            patches = jnp.zeros((1, tokens, count, module.heads.pixels))
+            where = jnp.zeros((1, tokens, module.encoder.width))
+            normed, _ = module.encoder.finish(module.encoder.own(name, patches, where, matrix))
+            module.encoder.pool(normed)
+            which = name if name in module.decoder.names else COMMON
+            module.heads(name, module.decoder(which, normed, everywhere, everywhere), matrix)
+
+    return module.init(key, method=everything)["params"]
 
 
 def _together(
