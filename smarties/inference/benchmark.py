@@ -22,7 +22,7 @@ import optax
 from jax import monitoring
 
 from smarties import errors
-from smarties.models import autoencoder, flops
+from smarties.models import autoencoder, flops, masking
 from smarties.spectrum import registry
 from smarties.tasks import embedding, pretraining
 from smarties.typing import Tree
@@ -224,7 +224,7 @@ class Matmul:
 def shapes_of(task: pretraining.Pretraining) -> list[tuple[int, int, int]]:
     """Returns square products and the tall ones of the model's own networks."""
     images = 2 * sum(stream.examples_per_batch for stream in task.streams.values())
-    visible = int(task.tokens * (1 - task.recipe.mask_ratio)) + 1
+    visible = masking.visible_tokens(task.tokens, task.recipe.mask_ratio) + 1
     wide, narrow = task.model.encoder.width, task.model.decoder.width
     squares = [(n, n, n) for n in (1024, 2048, 4096)]
     return [

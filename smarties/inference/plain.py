@@ -44,7 +44,7 @@ class Plain(pretraining.Pretraining):
                 reconstruction.token_error(pixels, targets[number], masks[number]) * masked
             ).sum(1)
             weight += ((masks[number].sum((-2, -1)) > 0) * masked).sum(1)
-        return pretraining.mean_over_seen([error / (weight + 1e-6)], valid)
+        return streams.mean_over_seen([error / (weight + 1e-6)], valid)
 
     def _project(self, params: Tree, patches: pretraining.Patches) -> tuple[jax.Array, jax.Array]:
         """Returns tokens [B, N, D] of the two sensors: each band by its own gathered projection."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 
-from smarties.models import attention
+from smarties.models import attention, masking
 from smarties.tasks import pretraining
 
 NAMES = ("matrix products", "attention")
@@ -31,7 +31,7 @@ def _networks(
     task: pretraining.Pretraining,
 ) -> Iterator[tuple[int, dict[str, Callable[[], float]]]]:
     images = 2 * sum(stream.examples_per_batch for stream in task.streams.values())
-    visible = int(task.tokens * (1 - task.recipe.mask_ratio))
+    visible = masking.visible_tokens(task.tokens, task.recipe.mask_ratio)
     encoder, decoder = task.model.encoder, task.model.decoder
     for net, tokens in ((encoder, visible + 1), (decoder, task.tokens + 1)):
         qkv = (images, tokens, 3, net.heads, net.width // net.heads)

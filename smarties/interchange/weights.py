@@ -19,8 +19,9 @@ import safetensors
 from safetensors import numpy as files
 
 from smarties.errors import UserError
-from smarties.interchange import agreement, pickles, released, sizes
+from smarties.interchange import agreement, csmae, pickles, released, sizes
 from smarties.models import build, mixup
+from smarties.models import csmae as csmae_model
 from smarties.spectrum import mixing, registry
 from smarties.typing import Tree
 
@@ -64,15 +65,25 @@ def fingerprint(content: Any) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def autoencoder(config: Mapping[str, Any]):
-    """Returns the `AutoEncoder` of metadata; without a decoder there, one that means nothing."""
+def module(config: Mapping[str, Any]) -> Any:
+    """Returns the `AutoEncoder` or `Csmae` of metadata; without a decoder there, with any."""
+    sizes_ = {"decoder": _NO_DECODER, **config["model"]}
     ranges = len(registry.spectrum(config["spectrum"]))
-    return build.autoencoder_from(ranges=ranges, **{"decoder": _NO_DECODER, **config["model"]})
+    if config.get("kind") == csmae.KIND:
+        bands = [(name, len(bands)) for name, bands in config["stacks"].items()]
+        return build.csmae_from(bands=bands, ranges=ranges, **sizes_)
+    return build.autoencoder_from(ranges=ranges, **sizes_)
 
 
 def shapes(config: Mapping[str, Any]) -> Tree:
     """Returns the parameters of a model as `ShapeDtypeStruct`s, heads of other tasks left out."""
-    whole = autoencoder(config)
+    tree = _shapes(module(config))
+    return tree if "decoder" in config["model"] else {"encoder": tree["encoder"]}
+
+
+def _shapes(whole: Any) -> Tree:
+    if isinstance(whole, csmae_model.Csmae):
+        return jax.eval_shape(lambda key: csmae_model.init(whole, key), jax.random.key(0))
     row = np.eye(whole.encoder.ranges, dtype=np.float32)[:1]
     patches = jnp.zeros((1, 4, 1, whole.pixels))
 
@@ -80,8 +91,14 @@ def shapes(config: Mapping[str, Any]) -> Tree:
         drawn = mixup.draw(key, 1, 4, 0.5, 0.5)
         return whole.init(key, ((patches, patches),), ((row, row),), (drawn,))["params"]
 
-    tree = jax.eval_shape(init, jax.random.key(0))
-    return tree if "decoder" in config["model"] else {"encoder": tree["encoder"]}
+    return jax.eval_shape(init, jax.random.key(0))
+
+
+def renamed(params: Tree, config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Returns tensors in released names of parameters of NumPy, as views where that is possible."""
+    if config.get("kind") == csmae.KIND:
+        return csmae.renamed(params, config)
+    return released.renamed(params, config["model"]["image_size"] // config["model"]["patch"])
 
 
 def encoder_only(params: Tree, config: Mapping[str, Any]) -> tuple[Tree, dict[str, Any]]:
@@ -95,7 +112,10 @@ def write(path: str | Path, params: Tree, config: Mapping[str, Any]) -> None:
     """Writes a file whole or not at all; raises `UserError` where it cannot be written."""
     path = Path(path)
     agreement.check_classes(config.get("classes"), params)
-    tensors = released.write(jax.device_get(params), _grid(config))
+    tensors = {
+        k: np.ascontiguousarray(v, v.dtype if "/" in k else np.float32)
+        for k, v in renamed(jax.device_get(params), config).items()
+    }
     own = {key: list(tensor.shape) for key, tensor in tensors.items() if "/" in key}
     metadata = {**config, _OWN: own} if own else dict(config)
     part = path.with_name(f"{path.name}.part")
@@ -135,12 +155,12 @@ def read(
         wanted = (own or {}).pop(_OWN, {})
         described = dict(config) if config is not None else own
         if described is None:
-            model = sizes.model(tensors, heads, decoder_heads)
-            described = config_of(name=path.stem, model=model, rule="released")
+            described = _told(tensors, path.stem, heads, decoder_heads)
         elif heads or decoder_heads:
             raise UserError("the file knows its sizes: leave heads out")
         check(tensors, described, wanted)
-        params = released.read(tensors)
+        of_csmae = described.get("kind") == csmae.KIND
+        params = csmae.read(tensors, described) if of_csmae else released.read(tensors)
         agreement.check_classes(described.get("classes"), params)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -163,7 +183,7 @@ def check(
     try:
         zero = np.zeros((), np.float32)
         hollow = jax.tree.map(lambda x: np.broadcast_to(zero, x.shape), shapes(config))
-        want = {k: v.shape for k, v in released.renamed(hollow, _grid(config)).items()}
+        want = {k: v.shape for k, v in renamed(hollow, config).items()}
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"its metadata describes no model ({error}): export it again") from error
     if "norm.weight" not in tensors and "fc_norm.weight" in tensors:
@@ -172,11 +192,21 @@ def check(
     want |= {key: tuple(shape) for key, shape in (own or {}).items()}
     found = {k: v.shape for k, v in tensors.items() if not re.fullmatch(released.SKIPPED, k)}
     downstream = [key for key in found if key.startswith(_DOWNSTREAM) and key not in want]
-    agreement.check_keys(found, want, optional=(*downstream, *released.POSITIONS))
+    tables = [key for key in {**found, **want} if csmae.is_table(key)]
+    agreement.check_keys(found, want, optional=(*downstream, *tables, *released.POSITIONS))
 
 
-def _grid(config: Mapping[str, Any]) -> int:
-    return config["model"]["image_size"] // config["model"]["patch"]
+def _told(
+    tensors: Mapping[str, np.ndarray], name: str, heads: int | None, decoder_heads: int | None
+) -> dict[str, Any]:
+    """Returns the metadata of tensors without any."""
+    if not csmae.is_one(tensors):
+        return config_of(
+            name=name, model=sizes.model(tensors, heads, decoder_heads), rule="released"
+        )
+    told = csmae.described(tensors, name, heads, decoder_heads)
+    made = config_of(name=name, model=told["model"], rule="linear", sensors=told["sensors"])
+    return {**made, "kind": told["kind"], "stacks": told["stacks"]}
 
 
 def _tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -198,7 +228,7 @@ def _tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 def check_params(params: Tree, config: Mapping[str, Any]) -> None:
     """Returns when parameters are those of a model of these sizes; see `check`."""
-    named = released.renamed(jax.device_get(params), _grid(config))
+    named = renamed(jax.device_get(params), config)
     check(named, config, {key: value.shape for key, value in named.items() if "/" in key})
     agreement.check_classes(config.get("classes"), params)
 

@@ -106,7 +106,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Visible tokens -> a token per masked position.
 
-    Attributes: as of `Encoder`; `encoder_width` is D there.
+    Attributes: as of `Encoder`, and of `transformer.Transformer`.
     """
 
     width: int = 512
@@ -117,10 +117,13 @@ class Decoder(nn.Module):
     remat: transformer.Remat = "none"
     unroll: int = 1
     dtype: jnp.dtype = jnp.float32
+    epsilon: float = 1e-6
 
     @nn.compact
     def __call__(self, encoded: jax.Array, visible: jax.Array, masked: jax.Array) -> jax.Array:
         """Returns [B, m, d] for encoded [B, 1 + v, D] and the positions they belong to.
+
+        Those that are masked need not be all others, nor others at all.
 
         Attention does not see order, so the tokens stay in the order of the draw: nothing is
         shuffled back.
@@ -131,7 +134,7 @@ class Decoder(nn.Module):
         known = known + jnp.pad(table[visible], ((0, 0), (1, 0), (0, 0)))
         x, _ = transformer.Transformer(
             self.depth, self.heads, self.kernel, self.remat, self.unroll, self.dtype,
-            name="transformer",
+            self.epsilon, name="transformer",
         )(jnp.concatenate([known, mask + table[masked]], 1))  # fmt: skip
         return x[:, known.shape[1] :]
 

@@ -1,12 +1,12 @@
-"""The auto-encoder of a configuration's `model` section."""
+"""The auto-encoders of a configuration's `model` section."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
-from smarties.errors import UserError
-from smarties.models import autoencoder, mixup
+from smarties.errors import UserError, unknown
+from smarties.models import autoencoder, csmae, mixup
 
 
 def autoencoder_from(
@@ -34,14 +34,7 @@ def autoencoder_from(
     Raises:
       UserError: sizes that do not divide.
     """
-    if image_size % patch:
-        raise UserError(f"model.image_size {image_size} is not a multiple of model.patch {patch}")
-    for name, half in (("encoder", encoder), ("decoder", decoder)):
-        if half["width"] % half["heads"] or half["width"] % 4:
-            raise UserError(
-                f"model.{name}.width {half['width']} must be a multiple of 4"
-                f" and of heads {half['heads']}"
-            )
+    _check_sizes(image_size, patch, encoder, decoder)
     shared: dict[str, Any] = dict(
         grid=image_size // patch, kernel=kernel, remat=remat, unroll=unroll, dtype=jnp.dtype(dtype)
     )
@@ -51,3 +44,74 @@ def autoencoder_from(
         pixels=patch * patch,
         mode=mode,
     )
+
+
+def csmae_from(
+    *,
+    bands: Sequence[tuple[str, int]],
+    ranges: int,
+    image_size: int,
+    patch: int,
+    encoder: Mapping[str, Any],
+    decoder: Mapping[str, Any],
+    decoding: csmae.Decoding = "common",
+    pooling: csmae.Pooling = "avg",
+    embedding: csmae.Embedding = "linear",
+    scale: float = 12.0,
+    kernel: str = "xla",
+    remat: str = "none",
+    unroll: int = 1,
+    dtype: str = "float32",
+) -> csmae.Csmae:
+    """Returns CSMAE for square images of `image_size` and patches of `patch` pixels.
+
+    Args:
+      bands: (sensor, C) for each sensor.
+      ranges: K, of embedding "spectrum".
+      encoder: width, heads, and the blocks `specific` to each sensor and `shared` by all.
+      decoder: width, depth, heads, and the `epsilon` of its norms.
+      decoding: one decoder for all sensors, "common", or one for each target, "specific".
+      pooling: of features, "avg" or "token".
+      embedding: "linear" in the bands of each sensor, or through the "spectrum".
+      scale, kernel, remat, unroll, dtype: see `autoencoder.Encoder`.
+
+    Raises:
+      UserError: an unknown option, or sizes that do not divide.
+    """
+    for key, value, known in (
+        ("decoding", decoding, csmae.DECODINGS),
+        ("pooling", pooling, csmae.POOLINGS),
+        ("embedding", embedding, csmae.EMBEDDINGS),
+    ):
+        if value not in known:
+            raise unknown(f"model.{key}", value, known)
+    _check_sizes(image_size, patch, encoder, decoder)
+    if encoder["specific"] < 0 or encoder["shared"] < 0:
+        raise UserError("model.encoder.specific and shared are numbers of blocks: 0 or more")
+    how: dict[str, Any] = dict(
+        grid=image_size // patch, kernel=kernel, remat=remat, unroll=unroll, dtype=jnp.dtype(dtype)
+    )
+    names = tuple(name for name, _ in bands)
+    spectral = ranges if embedding == "spectrum" else 0
+    return csmae.Csmae(
+        encoder=csmae.Encoder(
+            names, ranges=spectral, scale=scale, pooling=pooling, **encoder, **how
+        ),
+        decoder=csmae.Decoders(
+            (csmae.COMMON,) if decoding == "common" else names, **decoder, **how
+        ),
+        heads=csmae.Outputs(tuple(bands), patch * patch, spectral, jnp.dtype(dtype)),
+    )
+
+
+def _check_sizes(
+    image_size: int, patch: int, encoder: Mapping[str, Any], decoder: Mapping[str, Any]
+) -> None:
+    if image_size % patch:
+        raise UserError(f"model.image_size {image_size} is not a multiple of model.patch {patch}")
+    for name, half in (("encoder", encoder), ("decoder", decoder)):
+        if half["width"] % half["heads"] or half["width"] % 4:
+            raise UserError(
+                f"model.{name}.width {half['width']} must be a multiple of 4"
+                f" and of heads {half['heads']}"
+            )

@@ -4,7 +4,9 @@ A multiply and an add are two; the backward pass costs two forwards.
 """
 
 import dataclasses
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 BACKWARD = 3  # forward + backward, in forwards
 
@@ -64,4 +66,54 @@ def autoencoder(
             + transformer(total, tokens + 1, narrow, layers),
         ),
         Stage(name="heads", flops=2 * predicted * (tokens - visible) * pixels * narrow),
+    )
+
+
+def csmae(
+    pairs: int,
+    *,
+    bands: tuple[int, int],
+    visible: tuple[int, int],
+    tokens: int,
+    pixels: int,
+    encoder: tuple[int, int],
+    decoder: tuple[int, int],
+    jobs: Sequence[Any],
+    decoded: Sequence[Any],
+) -> tuple[Stage, ...]:
+    """Returns the stages of one forward pass of CSMAE.
+
+    Args:
+      pairs: how many.
+      bands, visible: of each sensor.
+      tokens: N.
+      pixels: P*P.
+      encoder, decoder: (width, depth).
+      jobs: `csmae.Job`s; the output layer runs once for each.
+      decoded: the different inputs of decoders, as jobs too.
+    """
+    (width, depth), (narrow, layers) = encoder, decoder
+
+    def scored(job: Any) -> int:
+        side, part = job.scored
+        return visible[side] if part == "visible" else tokens - visible[side]
+
+    return (
+        Stage(
+            name="projection",
+            flops=2 * pairs * pixels * width * sum(map(operator.mul, bands, visible)),
+        ),
+        Stage(name="encoder", flops=sum(transformer(pairs, v + 1, width, depth) for v in visible)),
+        Stage(
+            name="decoder",
+            flops=sum(
+                2 * pairs * (visible[job.source] + 1) * width * narrow
+                + transformer(pairs, visible[job.source] + 1 + scored(job), narrow, layers)
+                for job in decoded
+            ),
+        ),
+        Stage(
+            name="heads",
+            flops=sum(2 * pairs * scored(j) * bands[j.target] * pixels * narrow for j in jobs),
+        ),
     )

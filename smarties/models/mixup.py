@@ -6,7 +6,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from smarties.models import layout
+from smarties.models import layout, masking
 from smarties.typing import Key
 
 Mixup = Literal["mirrored", "released"]
@@ -37,10 +37,10 @@ def draw(key: Key, pairs: int, tokens: int, mix_ratio: float, mask_ratio: float)
 def from_noise(mix: jax.Array, mask: jax.Array, *, mix_ratio: float, mask_ratio: float) -> Draw:
     """Returns the draw of two noises [B, N]: the lowest values are kept (as in the release)."""
     tokens = mix.shape[1]
-    kept, visible = int(tokens * mix_ratio), int(tokens * (1 - mask_ratio))
     rank = jnp.argsort(jnp.argsort(mix, axis=1), axis=1)
-    order = jnp.argsort(mask, axis=1)
-    return Draw(first=rank < kept, visible=order[:, :visible], masked=order[:, visible:])
+    seen = masking.from_noise(mask, mask_ratio)
+    first = rank < int(tokens * mix_ratio)
+    return Draw(first=first, visible=seen.visible, masked=seen.masked)
 
 
 def take(x: jax.Array, at: jax.Array) -> jax.Array:

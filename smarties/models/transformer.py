@@ -25,6 +25,7 @@ class Block(nn.Module):
     heads: int
     kernel: attention.Kernel
     dtype: jnp.dtype
+    epsilon: float = 1e-6
 
     @nn.compact
     def __call__(self, x: jax.Array, drop: jax.Array | None = None) -> jax.Array:
@@ -35,8 +36,10 @@ class Block(nn.Module):
         """
         width = x.shape[-1]
         attend = attention.Attention(self.heads, self.kernel, self.dtype, name="attn")
-        x = x + self._kept(attend(norm(self.dtype, "norm1")(x)), drop)
-        y = attention.dense(4 * width, self.dtype, "fc1")(norm(self.dtype, "norm2")(x))
+        x = x + self._kept(attend(norm(self.dtype, "norm1", self.epsilon)(x)), drop)
+        y = attention.dense(4 * width, self.dtype, "fc1")(
+            norm(self.dtype, "norm2", self.epsilon)(x)
+        )
         y = layout.spread(jax.nn.gelu(y, approximate=False), None, "tensor")
         return x + self._kept(attention.dense(width, self.dtype, "fc2")(y), drop)
 
@@ -48,7 +51,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """`depth` blocks and a final LayerNorm over tokens [B, N, D].
+    """`depth` blocks, which may be none, and a final LayerNorm over tokens [B, N, D].
 
     Attributes:
       depth, heads: as named.
@@ -59,6 +62,7 @@ class Transformer(nn.Module):
         `remat` or `fsdp` it is one: XLA merges what unrolled blocks compute again with what they
         computed.
       dtype: of the computation; parameters stay float32.
+      epsilon: of the norms.
     """
 
     depth: int
@@ -67,6 +71,7 @@ class Transformer(nn.Module):
     remat: Remat = "none"
     unroll: int = 1
     dtype: jnp.dtype = jnp.float32
+    epsilon: float = 1e-6
 
     @nn.compact
     def __call__(
@@ -80,6 +85,8 @@ class Transformer(nn.Module):
             grows from 0 linearly with depth. Above 0 it needs the random stream "drop_path".
           depths: after how many blocks tokens are returned too.
         """
+        if not self.depth:
+            return norm(self.dtype, "norm", self.epsilon)(x), x
         block = nn.map_variables(Block, "params", self._gathered, init=self.is_initializing())
         again = self.remat != "none" or layout.shards("fsdp") > 1
         if again:
@@ -92,9 +99,10 @@ class Transformer(nn.Module):
             unroll=1 if again else min(self.unroll, self.depth),
         )
         rates = jnp.linspace(0.0, drop_path, self.depth) if drop_path else None
-        x, every = blocks(block(self.heads, self.kernel, self.dtype, name="blocks"), x, rates)
+        each = block(self.heads, self.kernel, self.dtype, self.epsilon, name="blocks")
+        x, every = blocks(each, x, rates)
         return (
-            norm(self.dtype, "norm")(x),
+            norm(self.dtype, "norm", self.epsilon)(x),
             x,
             *(cast(jax.Array, every)[depth - 1] for depth in depths),
         )
@@ -113,5 +121,5 @@ def _step(module, x: jax.Array, drop: jax.Array | None, kept: bool):
     return x, x if kept else None
 
 
-def norm(dtype: jnp.dtype, name: str) -> nn.LayerNorm:
-    return nn.LayerNorm(epsilon=1e-6, dtype=dtype, name=name)
+def norm(dtype: jnp.dtype, name: str | None, epsilon: float = 1e-6) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon=epsilon, dtype=dtype, name=name)

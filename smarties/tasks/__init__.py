@@ -14,7 +14,7 @@ TASKS = ("pretraining", "classification", "segmentation")
 
 
 def _pretraining(config: Any, data: bool) -> Any:
-    from smarties.tasks import pretraining, probing
+    from smarties.tasks import pretraining, probing, streams
 
     known = [f.name for f in dataclasses.fields(pretraining.Recipe)]
     given = cast(Any, config)
@@ -25,7 +25,7 @@ def _pretraining(config: Any, data: bool) -> Any:
     evaluation = {k: v for k, v in plain.get("evaluate", {}).items() if k != "every"}
     if not data:
         evaluation = {}
-        pretraining.stand_in(plain["data"], plain["model"]["image_size"])
+        streams.stand_in(plain["data"], plain["model"]["image_size"])
     options = inspect.signature(probing.Probe).parameters
     for key in evaluation:
         if key not in options:
