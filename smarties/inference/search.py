@@ -33,12 +33,14 @@ class Part:
       vectors: [n, D] of any length, in memory or a memory map; float32, float16 or int8.
       keep: [n] bool, the rows to look at; None for all.
       shift, scale: [D]; vectors are compared as (x - shift) / scale. None for as they are.
+      rows: [n], what each stored vector is multiplied by to be x; None for 1.
     """
 
     vectors: np.ndarray
     keep: np.ndarray | None = None
     shift: np.ndarray | None = None
     scale: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
 
 def top_k(
@@ -114,7 +116,7 @@ def _check(queries: np.ndarray, parts: Sequence[Part], k: int) -> None:
 
 
 def _chunks(parts: Sequence[Part], size: int, mesh: Mesh | None) -> Iterator[tuple[Any, ...]]:
-    """Yields (vectors [size, D], keep [size], first row, shift, scale), on the devices."""
+    """Yields (vectors [size, D], rows [size], keep [size], first row, shift, scale) on devices."""
     split = None if mesh is None else NamedSharding(mesh, P(mesh.axis_names))
     whole = None if mesh is None else NamedSharding(mesh, P())
     first = 0
@@ -126,22 +128,23 @@ def _chunks(parts: Sequence[Part], size: int, mesh: Mesh | None) -> Iterator[tup
             vectors = part.vectors[start : start + size]
             n = len(vectors)
             keep = np.ones(n, bool) if part.keep is None else part.keep[start : start + n]
+            rows = np.ones(n) if part.rows is None else part.rows[start : start + n]
             if n < size:
-                vectors = np.concatenate([vectors, np.zeros((size - n, *vectors.shape[1:]))])
-                vectors = vectors.astype(part.vectors.dtype)
-                keep = np.pad(keep, (0, size - n))
-            at = jax.device_put(np.int32(first + start), whole)
-            yield jax.device_put(vectors, split), jax.device_put(keep, split), at, *about
+                vectors = np.pad(vectors, ((0, size - n), (0, 0)))
+                keep, rows = np.pad(keep, (0, size - n)), np.pad(rows, (0, size - n))
+            chunk = jax.device_put((vectors, np.float32(rows), keep), split)
+            yield *chunk, jax.device_put(np.int32(first + start), whole), *about
         first += len(part.vectors)
 
 
 @functools.cache
 def _step(k: int, block: int, mesh: Mesh | None) -> Any:
-    """Returns (best, wrong, queries, vectors, keep, first, shift, scale) -> (best, wrong)."""
+    """Returns (best, wrong, queries, what `_chunks` yields...) -> (best, wrong)."""
     axes = None if mesh is None else mesh.axis_names
 
-    def step(best, wrong, queries, vectors, keep, first, shift, scale):
-        vectors = (vectors.astype(jnp.float32) - shift[None]) / scale[None]
+    def step(best, wrong, queries, vectors, rows, keep, first, shift, scale):
+        vectors = vectors.astype(jnp.float32) * rows[:, None]
+        vectors = (vectors - shift[None]) / scale[None]
         length = jnp.linalg.norm(vectors, axis=1, keepdims=True)
         bad = (keep & ~jnp.isfinite(length[:, 0])).sum(dtype=jnp.int32)
         vectors = vectors / jnp.maximum(length, TINY)
@@ -150,23 +153,22 @@ def _step(k: int, block: int, mesh: Mesh | None) -> Any:
             bad = jax.lax.psum(bad, axes)
 
         def search(one):
-            known, rows, asked = one
+            known, places, asked = one
             found = _within(asked, vectors, keep, first, k, block)
             if axes is not None:  # in the order of devices, so that lower rows stay first
                 found = [
                     jnp.moveaxis(jax.lax.all_gather(x, axes), 0, 1).reshape(len(x), -1)
                     for x in found
                 ]
-            return _top(
-                jnp.concatenate([known, found[0]], 1), jnp.concatenate([rows, found[1]], 1), k
-            )
+            both = zip((known, places), found, strict=True)
+            return _top(*(jnp.concatenate(two, 1) for two in both), k)
 
         return jax.lax.map(search, (*best, queries)), wrong + bad
 
     if mesh is None:
         return jax.jit(step)
     here = P(mesh.axis_names)
-    inside = ((P(), P()), P(), P(), here, here, P(), P(), P())
+    inside = ((P(), P()), P(), P(), here, here, here, P(), P(), P())
     outside = ((P(), P()), P())
     return jax.jit(
         jax.shard_map(step, mesh=mesh, in_specs=inside, out_specs=outside, check_vma=False)
