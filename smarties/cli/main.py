@@ -21,6 +21,8 @@ COMMANDS = {
     "evaluate": "probe frozen features on labelled data, beside baselines",
     "results": "print the table of evaluations",
     "embed": "turn images and scenes into vectors",
+    "index": "embed images into an archive that can be searched",
+    "search": "find the images of an archive nearest to an image",
     "predict": "turn scenes into maps with a trained head",
     "export": "write weights for other software",
     "import": "read released weights",

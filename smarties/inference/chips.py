@@ -77,7 +77,7 @@ def write(
             }
             writer.write_table(pa.table(table, schema=schema))
             count += len(columns)
-        writer.add_key_value_metadata({"geo": json.dumps(_geo(bounds.tolist()))})
+        writer.add_key_value_metadata({"geo": json.dumps(geo(bounds.tolist()))})
     return count
 
 
@@ -111,12 +111,24 @@ def polygon(ring: np.ndarray) -> bytes:
     return struct.pack("<BIII", 1, 3, 1, len(ring)) + np.asarray(ring, "<f8").tobytes()
 
 
-def _geo(bounds: list[float]) -> dict:
+def point(lon: float, lat: float) -> bytes:
+    """Returns a place as WKB, little-endian."""
+    return struct.pack("<BIdd", 1, 1, lon, lat)
+
+
+def geo(bounds: Sequence[float], kinds: Sequence[str] = ("Polygon",)) -> dict:
+    """Returns what GeoParquet keeps of the column "geometry": WKB in longitude and latitude.
+
+    Args:
+      bounds: west, south, east, north; () where nothing has a place.
+      kinds: of geometries.
+    """
     column = {
         "encoding": "WKB",
-        "geometry_types": ["Polygon"],
+        "geometry_types": list(kinds),
         "orientation": "counterclockwise",
         "edges": "planar",
-        "bbox": bounds,  # the CRS is longitude and latitude unless said otherwise
-    }
+    }  # the CRS is longitude and latitude unless said otherwise
+    if bounds:
+        column["bbox"] = list(bounds)
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}

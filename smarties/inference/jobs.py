@@ -44,7 +44,7 @@ def unfinished(
     try:
         folder.mkdir(exist_ok=True)
         with (folder / "lock").open("w") as lock:
-            _own(lock, folder)
+            own(lock, folder)
             if not (folder / JOB).is_file() or (folder / JOB).read_text() != job:
                 for old in folder.iterdir():
                     if old.name != "lock":
@@ -78,7 +78,8 @@ def fingerprint(params: Tree) -> str:
     return found.hexdigest()
 
 
-def _own(lock, folder: Path) -> None:
+def own(lock, folder: Path) -> None:
+    """Keeps an open file's lock while it is open; raises `UserError` where another process does."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
