@@ -18,6 +18,7 @@ from ml_collections import config_dict
 TRAIN = "^(38D|433D|609U)"  # scenes of TerraMesh
 RADAR, PICTURE = ("sentinel2-l2a", "sentinel1-grd"), ("rgb", "sentinel2-l1c")
 SIMULATED = {"radar": RADAR, "vhr": PICTURE}
+SIDE = 32  # pixels, never resampled: texture is what tells much of land cover apart
 
 
 def stream(pair, share, **source):
@@ -25,10 +26,8 @@ def stream(pair, share, **source):
     return dict(first=first, second=second, share=share, permute=False, source=source)
 
 
-def tiles(source, ids=""):
-    return dict(
-        kind="part", source=dict(source, cache=True), ids=ids, tile=64, stride=16, cache=True
-    )
+def tiles(source, ids="", stride=SIDE // 2):
+    return dict(kind="part", source=dict(source, cache=True), ids=ids, tile=SIDE, stride=stride)
 
 
 def real(data):
@@ -52,15 +51,15 @@ def get_config():
     data = Path(os.environ.get("SMARTIES_DATA", "../shared/data"))
     streams = real(data) if data.is_dir() else {}
     left = 1 - sum(entry["share"] for entry in streams.values())
-    planet = dict(kind="planet", count=6000, size=64, cache=True)
     for name, pair in SIMULATED.items():
-        streams[name] = stream(pair, left / 2, sensors=pair, **planet)
+        planet = dict(kind="planet", sensors=pair, count=4000, size=64)
+        streams[name] = stream(pair, left / 2, **tiles(planet, stride=SIDE))
     config = config_dict.ConfigDict()
     config.name, config.seed = "smarties_samples", 0
     config.steps, config.batch_size = 8000, 32
-    config.task = dict(name="pretraining", standardise_targets=True)
+    config.task = dict(name="pretraining", standardise_targets=True, crop_area=(1.0, 1.0))
     config.model = dict(
-        image_size=64, patch=8, unroll=4,
+        image_size=SIDE, patch=4, unroll=4,
         encoder=dict(width=128, depth=4, heads=4), decoder=dict(width=96, depth=1, heads=4),
     )  # fmt: skip
     config.data = dict(streams=streams, threads=2)
@@ -68,11 +67,6 @@ def get_config():
     config.checkpoint = dict(every=1000, keep=1)
     config.log = dict(every=50)
     sensors = tuple({s: None for pair in SIMULATED.values() for s in pair})
-    config.evaluate = dict(
-        every=0,
-        source=dict(
-            kind="planet", sensors=sensors, first=1_000_000, count=128, size=64, cache=True
-        ),
-        pairs=SIMULATED,
-    )
+    held_out = dict(kind="planet", sensors=sensors, first=1_000_000, count=128, size=64)
+    config.evaluate = dict(every=0, source=tiles(held_out, stride=64), pairs=SIMULATED)
     return config
