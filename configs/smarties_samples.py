@@ -56,7 +56,7 @@ def get_config():
         streams[name] = stream(pair, left / 2, **tiles(planet, stride=SIDE))
     config = config_dict.ConfigDict()
     config.name, config.seed = "smarties_samples", 0
-    config.steps, config.batch_size = 8000, 32
+    config.steps, config.batch_size = 5000, 32
     config.task = dict(name="pretraining", standardise_targets=True, crop_area=(1.0, 1.0))
     config.model = dict(
         image_size=SIDE, patch=4, unroll=4,
