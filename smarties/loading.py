@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from smarties.errors import UserError
-from smarties.inference import model
+from smarties.inference import csmae, model
 from smarties.interchange import hub, weights, whole
 from smarties.models import lora
 from smarties.typing import Tree
@@ -50,7 +50,14 @@ def load(
     config = {**config, "rule": rule or config["rule"]}
     # The attention kernel belongs to the machine that trained, not to the weights.
     config["model"] = {**config["model"], "kernel": "xla"} | ({"dtype": dtype} if dtype else {})
-    return model.Model(config=config, params=jax.tree.map(jax.numpy.asarray, params))
+    return model_of(jax.tree.map(jax.numpy.asarray, params), config)
+
+
+def model_of(params: Tree, config: Mapping[str, Any]) -> model.Model:
+    """Returns parameters and metadata as a model."""
+    if config.get("kind") == weights.CSMAE:
+        return csmae.Csmae(config=config, params=params)
+    return model.Model(config=config, params=params)
 
 
 def read(
@@ -206,20 +213,20 @@ def _config_of(path: Path, trained: Mapping[str, Any], meta: Mapping[str, Any]) 
     One that adapted other weights says all in the "adaptation" of its checkpoint, one that
     pretrained in its configuration.
     """
-    from smarties.tasks import pretraining
-
     adaptation = meta.get("adaptation", {})
     try:
         if adaptation:
             model, recipe = adaptation["model"], adaptation["recipe"]
             rule, spectrum = recipe["rule"], recipe["spectrum"]
         else:
-            recipe = pretraining.Recipe(**trained["task"])
+            recipe = _recipe(trained["task"])
             model, rule, spectrum = trained["model"], recipe.rule, recipe.spectrum
         config = weights.config_of(
             name=trained["name"], model=model, rule=rule, spectrum=spectrum,
             sensors=meta.get("sensors", {}),
         )  # fmt: skip
+        if trained["task"]["name"] == weights.CSMAE:
+            config |= {"kind": weights.CSMAE, "stacks": meta["stacks"]}
         weights.shapes(config)
     except (KeyError, TypeError) as error:
         raise UserError(f"{path / 'config.json'} describes no model: {error}") from error
@@ -229,3 +236,11 @@ def _config_of(path: Path, trained: Mapping[str, Any], meta: Mapping[str, Any]) 
         "data": weights.fingerprint(meta["data"]) if "data" in meta else None,
     }
     return {**config, **{key: value for key, value in more.items() if value}}
+
+
+def _recipe(task: Mapping[str, Any]) -> Any:
+    if task["name"] == weights.CSMAE:
+        from smarties.tasks import csmae as task_module
+    else:
+        from smarties.tasks import pretraining as task_module
+    return task_module.Recipe(**task)

@@ -49,7 +49,7 @@ class Pairs:
 def test_builds(path, monkeypatch):
     monkeypatch.setattr(sources, "source", lambda kind, **arguments: Pairs(**arguments))
     config = configuration.load(str(path))
-    adapts = config.task.name != "pretraining"
+    adapts = config.task.name not in ("pretraining", "csmae")
     task = tasks.make(config, data=not adapts)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     if adapts:

@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UserError("no image to embed: give --weights WEIGHTS and IMAGE.tif")
     options, time = scene.options(arguments), _time(arguments.time)
     loaded = loading.load(weights, heads=arguments.heads, download=arguments.download)
+    arguments.pooling = arguments.pooling or loaded.pooling
     if output.suffix == VECTORS:
         _images(loaded, files, output, arguments)
     else:
@@ -141,7 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sensor", required=True, help="a registered name, or a YAML file")
     parser.add_argument("--bands", help="names with commas (default: the sensor's selected bands)")
     parser.add_argument(
-        "--pooling", default="cls", choices=embedding.POOLINGS, help="of images and chips"
+        "--pooling",
+        choices=embedding.POOLINGS,
+        help="of images and chips (default: the model's own, cls for SMARTIES)",
     )
     parser.add_argument("--size", type=int, help="of images: resample to so many pixels a side")
     parser.add_argument(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from smarties import errors, loading
-from smarties.inference import model
 from smarties.interchange import hub, stablehlo, weights
 from smarties.typing import Tree
 
@@ -57,14 +56,14 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _write_program(output: Path, params: Tree, config: Mapping[str, Any], arguments) -> None:
-    loaded = model.Model(config=config, params=params)
+    loaded = loading.model_of(params, config)
     sensor = loaded.sensor(arguments.sensor).select(arguments.bands)
     platforms = tuple(arguments.platforms.split(","))
     for platform in platforms:
         if platform not in stablehlo.PLATFORMS:
             raise errors.unknown("platform", platform, stablehlo.PLATFORMS)
-    embed = loaded.program(sensor, arguments.pooling)
-    meaning = OUTPUTS[arguments.pooling]
+    output_ = arguments.pooling or loaded.pooling
+    embed, meaning = loaded.program(sensor, output_), OUTPUTS[output_]
     stablehlo.write(output, params, config, embed, sensor, meaning, platforms)
 
 
@@ -91,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--licence", metavar="SPDX", help="for the card, e.g. apache-2.0")
     parser.add_argument("--sensor", help="stablehlo: a registered name, or a YAML file")
     parser.add_argument("--bands", help="stablehlo: names with commas (default: the selected ones)")
-    parser.add_argument("--pooling", default="cls", choices=OUTPUTS, help="stablehlo: its output")
+    parser.add_argument(
+        "--pooling", choices=OUTPUTS, help="stablehlo: its output (default: the model's pooling)"
+    )
     parser.add_argument(
         "--platforms", default=",".join(stablehlo.PLATFORMS), help="stablehlo (default %(default)s)"
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from smarties import errors, loading
 from smarties.cli import info
-from smarties.inference import model
 from smarties.interchange import agreement, sizes, weights
 from smarties.spectrum import mixing
 
@@ -40,7 +39,7 @@ def main(argv: Sequence[str]) -> None:
     except OSError as error:
         raise errors.UserError(f"{output.parent} cannot be made ({error.strerror})") from error
     weights.write(output, params, config)
-    print("\n".join(info.describe(model.Model(config=config, params=params))))
+    print("\n".join(info.describe(loading.model_of(params, config))))
     print(f"wrote {output}")
 
 

@@ -8,6 +8,7 @@ import jax
 
 from smarties import loading
 from smarties.inference import model
+from smarties.interchange import sizes as told
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Sensor
 
@@ -31,7 +32,7 @@ def describe(loaded: model.Model) -> Iterator[str]:
     for half in ("encoder", "decoder"):
         if half in sizes:
             one = sizes[half]
-            parts = f"width {one['width']}, depth {one['depth']}, heads {one['heads']}"
+            parts = f"width {one['width']}, {told.depth(one)}, heads {one['heads']}"
             yield f"  {half:<11} {parts}, {_count(loaded.params.get(half, {})):,} parameters"
     yield f"  {'all':<11} {_count(loaded.params):,} parameters"
     yield f"  {'images':<11} {sizes['image_size']} pixels, patches of {sizes['patch']}"

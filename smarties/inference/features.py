@@ -14,7 +14,6 @@ import numpy as np
 from smarties.data import pipeline, sources, subsets, views
 from smarties.errors import UserError
 from smarties.inference import model
-from smarties.models import autoencoder
 from smarties.spectrum import mixing, registry
 from smarties.spectrum.bands import Sensor
 from smarties.tasks import embedding
@@ -135,7 +134,7 @@ class Transformer:
             if trained.names == seen.whole.names:
                 seen = dataclasses.replace(seen, whole=trained)
         return _encode(
-            self.loaded.encoder, self.loaded.params, image, valid, seen=seen,
+            self.loaded.encoder_of(seen.sensor), self.loaded.params, image, valid, seen=seen,
             spectrum=config["spectrum"], rule=config["rule"], patch=self.loaded.patch,
             size=self.size or config["model"]["image_size"], poolings=self.poolings,
         )  # fmt: skip
@@ -146,7 +145,7 @@ class Transformer:
     static_argnames=("encoder", "seen", "spectrum", "rule", "patch", "size", "poolings"),
 )
 def _encode(
-    encoder: autoencoder.Encoder,
+    encoder: embedding.Encoder,
     params: Tree,
     image: jax.Array,
     valid: jax.Array,
@@ -168,18 +167,13 @@ def _encode(
 
 def untrained(loaded: model.Model, seed: int) -> model.Model:
     """Returns the model with random weights, as before its training."""
-    ranges, patch = len(registry.spectrum(loaded.config["spectrum"])), loaded.patch
-    patches = jnp.zeros((1, 4, 1, patch * patch))
-    matrix = np.eye(ranges, dtype=np.float32)[:1]
-    params = jax.jit(lambda key: loaded.encoder.init(key, patches, matrix, (2, 2))["params"])(
-        jax.random.key(seed)
-    )
-    return dataclasses.replace(loaded, params={"encoder": params})
+    return dataclasses.replace(loaded, params={"encoder": loaded.untrained(seed)})
 
 
 def digest(loaded: model.Model) -> str:
     """Returns what a model is, as a hash of its sizes, rules and encoder's numbers."""
     kept = {k: loaded.config.get(k) for k in ("model", "rule", "spectrum", "sensors")}
+    kept |= {k: loaded.config[k] for k in ("kind", "stacks") if k in loaded.config}
     made = hashlib.sha256(canonical(kept))
     flat = jax.tree_util.tree_flatten_with_path(jax.device_get(loaded.params["encoder"]))[0]
     for path, leaf in flat:

@@ -12,7 +12,7 @@ import numpy as np
 
 from smarties.data import checks, views
 from smarties.errors import UserError, unknown
-from smarties.models import autoencoder, build
+from smarties.models import build
 from smarties.spectrum import mixing, registry
 from smarties.spectrum.bands import Sensor
 from smarties.tasks import embedding
@@ -42,7 +42,7 @@ class Model:
         *,
         sensor: str | Path | Sensor,
         bands: Bands = None,
-        pooling: embedding.Pooling = "cls",
+        pooling: embedding.Pooling | None = None,
         valid: np.ndarray | None = None,
         normalized: bool = False,
         size: int | None = None,
@@ -56,7 +56,8 @@ class Model:
             multiples of the patch and need be neither equal nor those of training.
           sensor: a registered name, one the model was trained on, a YAML file, or a `Sensor`.
           bands: names ("B04,B03,B02" or a sequence); by default the sensor's selected bands.
-          pooling: "cls", the CLS token after the final norm; or "mean", the norm of the mean token.
+          pooling: "cls", the CLS token after the final norm; or "mean", the norm of the mean token;
+            by default `self.pooling`.
           valid: [B, H, W] bool, pixels to look at. Non-finite and nodata pixels never count.
           normalized: images are clipped and standardised already; units and nodata go unchecked.
           size: resample to size x size pixels first; other aspects are stretched.
@@ -65,6 +66,7 @@ class Model:
         Raises:
           UserError: other bands, sizes or units than these, or an image without a valid pixel.
         """
+        pooling = pooling or self.pooling
         if pooling not in embedding.POOLINGS:
             raise unknown("pooling", pooling, embedding.POOLINGS)
         return self._run(images, sensor, bands, valid, normalized, size, batch_size, pooling)
@@ -92,8 +94,26 @@ class Model:
     def patch(self) -> int:
         return self.config["model"]["patch"]
 
+    @property
+    def pooling(self) -> embedding.Pooling:
+        """The pooling that `embed` takes by default."""
+        return "cls"
+
+    def encoder_of(self, sensor: Sensor) -> embedding.Encoder:
+        """Returns the encoder of images with exactly the bands of a sensor, in their order."""
+        del sensor
+        return self.encoder
+
+    def untrained(self, seed: int) -> Tree:
+        """Returns random parameters of the encoder, as before training."""
+        patches = jnp.zeros((1, 4, 1, self.patch**2))
+        matrix = np.eye(self.encoder.ranges, dtype=np.float32)[:1]
+        return jax.jit(lambda key: self.encoder.init(key, patches, matrix, (2, 2))["params"])(
+            jax.random.key(seed)
+        )
+
     @functools.cached_property
-    def encoder(self) -> autoencoder.Encoder:
+    def encoder(self) -> embedding.Encoder:
         ranges = len(registry.spectrum(self.config["spectrum"]))
         section = {"decoder": _NO_DECODER, **self.config["model"]}
         return build.autoencoder_from(ranges=ranges, **section).encoder
@@ -106,7 +126,7 @@ class Model:
           output: a pooling, or "tokens" or "final_tokens".
         """
         return functools.partial(
-            _features, self.encoder.clone(unroll=self.encoder.depth), sensor=sensor,
+            _features, self.encoder_of(sensor).clone(unroll=self.encoder.depth), sensor=sensor,
             spectrum=self.config["spectrum"], rule=self.config["rule"], patch=self.patch,
             normalized=False, size=None, output=output,
         )  # fmt: skip
@@ -130,14 +150,14 @@ class Model:
         if batch_size < 1:
             raise UserError(f"batch_size is {batch_size}: at least 1 image at a time")
         chunk = min(batch_size, 1 << (len(images) - 1).bit_length())
-        done, ahead = [], None
+        done, ahead, encoder = [], None, self.encoder_of(chosen)
         for start in range(0, len(images), chunk):
             part = images[start : start + chunk]
             seen = None if valid is None else np.asarray(valid[start : start + chunk], bool)
             seen = _valid(part, seen, chosen, normalized, start)
             room = ((0, chunk - len(part)), (0, 0), (0, 0))
             features = _features(
-                self.encoder, self.params, np.pad(part, (*room, (0, 0))), np.pad(seen, room),
+                encoder, self.params, np.pad(part, (*room, (0, 0))), np.pad(seen, room),
                 sensor=chosen, spectrum=self.config["spectrum"], rule=self.config["rule"],
                 patch=self.patch, normalized=normalized, size=size, output=output,
             )  # fmt: skip
@@ -154,7 +174,7 @@ class Model:
     ),
 )  # fmt: skip
 def _features(
-    encoder: autoencoder.Encoder,
+    encoder: embedding.Encoder,
     params: Tree,
     image: jax.Array,
     valid: jax.Array,

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import yaml
 
+from smarties.interchange import sizes as told
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Band, Sensor
 from smarties.typing import Tree
@@ -53,7 +54,7 @@ def _model(params: Tree, config: Mapping[str, Any]) -> Iterator[str]:
     for half in ("encoder", "decoder"):
         if half in sizes:
             one = sizes[half]
-            yield f"* {half}: width {one['width']}, depth {one['depth']}, heads {one['heads']}"
+            yield f"* {half}: width {one['width']}, {told.depth(one)}, heads {one['heads']}"
     yield f"* images of {sizes['image_size']} pixels in training, patches of {sizes['patch']}"
     yield f"* spectrum `{config['spectrum']}`, mixing rule `{config['rule']}`"
     average = "moving average of the parameters" if config.get("average") else "parameters"

@@ -42,14 +42,15 @@ def is_table(name: str) -> bool:
     return _TABLE.fullmatch(name) is not None
 
 
-def read(tensors: Mapping[str, Any], config: Mapping[str, Any]) -> Tree:
-    """Returns parameters from tensors in released names.
+def read(tensors: Mapping[str, Any], config: Mapping[str, Any], arrays: Any = np) -> Tree:
+    """Returns parameters from tensors in released names; `arrays` as of `naming.Names.read`.
 
     Raises:
       UserError: keys that belong to no CSMAE model, or numbers missing in between.
     """
     sensors, pixels = tuple(config["stacks"]), config["model"]["patch"] ** 2
-    flat = _names(sensors, config).read({k: v for k, v in tensors.items() if not is_table(k)})
+    named = {k: v for k, v in tensors.items() if not is_table(k)}
+    flat = _names(sensors, config).read(named, arrays)
     for path in flat:
         if _is_patches(path):
             flat[path] = flat[path].reshape(len(flat[path]), -1).T

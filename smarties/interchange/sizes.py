@@ -50,6 +50,13 @@ def model(tensors: Tensors, heads: int | None, decoder_heads: int | None) -> dic
     return sizes
 
 
+def depth(half: Mapping[str, Any]) -> str:
+    """Returns what there is to say of the blocks of an encoder or decoder of a `model` section."""
+    if "depth" in half:
+        return f"depth {half['depth']}"
+    return f"{half['specific']} blocks for each sensor and {half['shared']} for all"
+
+
 def _need(tensors: Tensors, *names: str) -> None:
     missing = [name for name in names if name not in tensors]
     if missing:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from smarties.errors import UserError
-from smarties.interchange import card, hub, released, weights, whole
+from smarties.interchange import card, hub, weights, whole
 from smarties.spectrum.bands import Sensor
 from smarties.typing import Tree
 
@@ -72,13 +72,15 @@ def _exported(params, config, embed, sensor, platforms) -> tuple[bytes, dict[str
 
     side, bands = config["model"]["image_size"], len(sensor.bands)
     encoder, _ = weights.encoder_only(params, config)
-    grid = side // config["model"]["patch"]
-    named = released.renamed(jax.device_get(encoder), grid)
-    taken = {k: v for k, v in named.items() if k not in released.POSITIONS and "/" not in k}
+    named = weights.renamed(jax.device_get(encoder), config)
+    taken = {
+        k: v for k, v in named.items()
+        if not k.endswith("pos_embed") and ("/" not in k or k.startswith("encoder/"))
+    }  # fmt: skip
     taken = {k: v for k, v in taken.items() if not k.startswith(("head.", "decoder_"))}
 
     def program(tensors: dict[str, jax.Array], images: jax.Array) -> jax.Array:
-        return embed(released.read(tensors, jnp), images, _valid(images, sensor))
+        return embed(weights.parameters(tensors, config, jnp), images, _valid(images, sensor))
 
     (batch,) = export.symbolic_shape("b")
     shapes = {k: jax.ShapeDtypeStruct(v.shape, jnp.float32) for k, v in taken.items()}

@@ -26,6 +26,7 @@ from smarties.spectrum import mixing, registry
 from smarties.typing import Tree
 
 FORMAT = 1
+CSMAE = csmae.KIND
 
 _KEY = "smarties"
 _NEEDED = ("format", "name", "step", "rule", "spectrum", "model", "sensors")
@@ -69,7 +70,7 @@ def module(config: Mapping[str, Any]) -> Any:
     """Returns the `AutoEncoder` or `Csmae` of metadata; without a decoder there, with any."""
     sizes_ = {"decoder": _NO_DECODER, **config["model"]}
     ranges = len(registry.spectrum(config["spectrum"]))
-    if config.get("kind") == csmae.KIND:
+    if config.get("kind") == CSMAE:
         bands = [(name, len(bands)) for name, bands in config["stacks"].items()]
         return build.csmae_from(bands=bands, ranges=ranges, **sizes_)
     return build.autoencoder_from(ranges=ranges, **sizes_)
@@ -96,7 +97,7 @@ def _shapes(whole: Any) -> Tree:
 
 def renamed(params: Tree, config: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Returns tensors in released names of parameters of NumPy, as views where that is possible."""
-    if config.get("kind") == csmae.KIND:
+    if config.get("kind") == CSMAE:
         return csmae.renamed(params, config)
     return released.renamed(params, config["model"]["image_size"] // config["model"]["patch"])
 
@@ -159,12 +160,24 @@ def read(
         elif heads or decoder_heads:
             raise UserError("the file knows its sizes: leave heads out")
         check(tensors, described, wanted)
-        of_csmae = described.get("kind") == csmae.KIND
-        params = csmae.read(tensors, described) if of_csmae else released.read(tensors)
+        params = parameters(tensors, described)
         agreement.check_classes(described.get("classes"), params)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return params, described
+
+
+def parameters(tensors: Mapping[str, Any], config: Mapping[str, Any], arrays: Any = np) -> Tree:
+    """Returns parameters from tensors in released names.
+
+    Args:
+      tensors: as `renamed` makes them; position tables are not needed.
+      config: metadata.
+      arrays: the module of the tensors, NumPy or that of JAX.
+    """
+    if config.get("kind") == CSMAE:
+        return csmae.read(tensors, config, arrays)
+    return released.read(tensors, arrays)
 
 
 def check(

@@ -104,6 +104,7 @@ class Encoder(nn.Module):
         embedding for each sensor's bands.
       scale: see `spectral.SpectrumProjection`.
       sensor: whose images `__call__` takes.
+      order: of the channels there; () as they come.
       kernel, remat, unroll, dtype: see `transformer.Transformer`.
     """
 
@@ -117,6 +118,7 @@ class Encoder(nn.Module):
     ranges: int = 0
     scale: float = 12.0
     sensor: str = ""
+    order: tuple[int, ...] = ()
     kernel: attention.Kernel = "xla"
     remat: transformer.Remat = "none"
     unroll: int = 1
@@ -135,6 +137,11 @@ class Encoder(nn.Module):
         self.common = transformer.Transformer(self.shared, self.heads, *how)
         if self.pooling == "avg":
             self.fc_norm = transformer.norm(self.dtype, None)
+
+    @property
+    def depth(self) -> int:
+        """Of the deepest of its stacks."""
+        return max(self.specific, self.shared)
 
     def own(
         self, sensor: str, patches: jax.Array, where: jax.Array, mixing: np.ndarray | None
@@ -156,6 +163,8 @@ class Encoder(nn.Module):
         self, patches: jax.Array, mixing: np.ndarray | None, grid: tuple[int, int]
     ) -> tuple[jax.Array, jax.Array]:
         """Returns `finish` of all patches [B, h * w, C, P*P] of a grid (h, w) of `sensor`."""
+        if self.order:
+            patches = patches[:, :, np.array(self.order)]
         where = jnp.asarray(positions.positions(grid, self.width, self.grid))[None]
         return self.finish(self.own(self.sensor, patches, where, mixing))
 

@@ -10,13 +10,17 @@ from typing import Any, cast
 
 from smarties.errors import UserError, unknown
 
-TASKS = ("pretraining", "classification", "segmentation")
+TASKS = ("pretraining", "csmae", "classification", "segmentation")
 
 
-def _pretraining(config: Any, data: bool) -> Any:
-    from smarties.tasks import pretraining, probing, streams
+def _on_pairs(config: Any, data: bool) -> Any:
+    from smarties.tasks import csmae, pretraining, probing, streams
 
-    known = [f.name for f in dataclasses.fields(pretraining.Recipe)]
+    kind, recipe = {
+        "pretraining": (pretraining.Pretraining, pretraining.Recipe),
+        "csmae": (csmae.Csmae, csmae.Recipe),
+    }[config.task.name]
+    known = [f.name for f in dataclasses.fields(recipe)]
     given = cast(Any, config)
     for key in given.task:
         if key not in known:
@@ -35,8 +39,8 @@ def _pretraining(config: Any, data: bool) -> Any:
     for key in ("source", "pairs"):
         if evaluation and key not in evaluation:
             raise UserError(f"evaluate needs the key {key!r}, or no key but 'every'")
-    return pretraining.Pretraining(
-        recipe=pretraining.Recipe(**plain["task"]),
+    return kind(
+        recipe=recipe(**plain["task"]),
         model=plain["model"],
         data=plain["data"],
         batch_size=given.batch_size,
@@ -60,8 +64,8 @@ def make(config: Any, *, data: bool = True, load: Callable[[str], Any] | None = 
     name = cast(Any, config).task.name
     if name not in TASKS:
         raise unknown("task", name, TASKS)
-    if name == "pretraining":
-        return _pretraining(config, data)
+    if name in ("pretraining", "csmae"):
+        return _on_pairs(config, data)
     from smarties.tasks import downstream
 
     return downstream.make(config, data, load)

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 
 from smarties.data import views
 from smarties.errors import UserError, unknown
-from smarties.losses import latent
-from smarties.models import autoencoder, build, flops, masking
+from smarties.losses import latent, reconstruction
+from smarties.models import build, flops, masking
 from smarties.models import csmae as models
 from smarties.spectrum import mixing, registry
 from smarties.spectrum.bands import Sensor
-from smarties.tasks import csmae_inputs, objective, streams
+from smarties.tasks import csmae_inputs, embedding, objective, probing, streams
 from smarties.typing import Array, Key, Tree
 
 Scored = Literal["source_masked", "target_masked", "source_visible"]
@@ -135,6 +135,10 @@ class Csmae(streams.Pairs):
             **model,
         )
         self.jobs = recipe.jobs()
+        self._probe = probing.Probe(self, **evaluation) if evaluation else None
+        for name in self._probe.sensors if self._probe else ():
+            if name not in self.stacks:
+                raise UserError(f"evaluate: {name} is not one of {', '.join(self.stacks)}")
 
     def sensor(self, name: str) -> Sensor:
         return csmae_inputs.sensor(self.recipe.inputs, registry.sensor(name))
@@ -214,6 +218,41 @@ class Csmae(streams.Pairs):
         """Returns the operations of one training step."""
         return flops.BACKWARD * sum(stage.flops for stage in self.stages())
 
+    def encoded(
+        self, params: Tree, image: jax.Array, sensor: Sensor, pooling: embedding.Pooling
+    ) -> tuple[jax.Array, jax.Array]:
+        """Returns features [B, D] of standardised images [B, S, S, c], twice; all tokens are seen.
+
+        They are what kNN and what retrieval go by.
+        """
+        chosen = sensor.select()
+        order = tuple(chosen.names.index(band) for band in self.stacks[sensor.name])
+        encoder = self.model.encoder.clone(sensor=sensor.name, order=order)
+        normed, raw = embedding.encode(
+            encoder, params["encoder"], image, sensor=chosen.select(self.stacks[sensor.name]),
+            spectrum=self.recipe.spectrum, rule=self.recipe.rule, patch=self.patch,
+        )  # fmt: skip
+        pooled = embedding.pool(params, normed, raw, pooling)
+        return pooled, pooled
+
+    def reconstructed(
+        self, params: Tree, patches, valid, sensors: Sequence[Sensor], key: Key
+    ) -> tuple[dict[str, tuple[jax.Array, ...]], Tree]:
+        """Returns {"A" or "A->B": (predicted, target [B, m, c, P*P], weight [B, m, 1, P*P])}, {}.
+
+        See `pretraining.Pretraining.reconstructed`; there are no pictures.
+        """
+        masks, names = self.masks(key, len(patches[0])), (sensors[0].name, sensors[1].name)
+        _, pixels = self.model.apply(
+            {"params": params}, names, patches, self.matrices(sensors), masks, self.jobs
+        )
+        found = {}
+        for job, predicted in zip(self.jobs, pixels, strict=True):
+            own = job.source == job.target
+            name = names[job.source] if own else f"{names[job.source]}->{names[job.target]}"
+            found[name] = _compared(self.recipe, job, predicted, patches, valid, masks)
+        return found, {}
+
     def evaluate(self, params: Tree, step: int, directory: Path | None) -> dict[str, float]:
         """Returns numbers on held-out scenes, each beside its baselines; see `probing.Probe`."""
         return self._probe(params, step, directory) if self._probe else {}
@@ -239,19 +278,25 @@ def terms(
     (one, two), pixels = outputs
     found: dict[Any, jax.Array] = {}
     for job, predicted in zip(jobs, pixels, strict=True):
-        side, part = job.scored
-        error, seen = objective.token_error(
-            autoencoder.Reconstruction(job.target, predicted, jnp.ones(predicted.shape[:2])),
-            patches[job.target], valid[job.target], getattr(masks[side], part),
-            recipe.standardise_targets, None,
-        )  # fmt: skip
-        found[job.source, job.target] = error.sum(1) / (seen.sum(1) + 1e-6)
+        _, target, mask = _compared(recipe, job, predicted, patches, valid, masks)
+        seen = (mask.sum((-2, -1)) > 0).sum(1)
+        error = reconstruction.token_error(predicted, target, mask)
+        found[job.source, job.target] = error.sum(1) / (seen + 1e-6)
     both = (valid[0].max((1, 2, 3)) * valid[1].max((1, 2, 3))).astype(jnp.float32)
     if recipe.mim:
         found["mim"] = both * latent.mutual_information(one, two, recipe.temperature)
     if recipe.mde:
         found["mde"] = both * latent.discrepancy(one, two)
     return found
+
+
+def _compared(recipe: Recipe, job: models.Job, predicted, patches, valid, masks):
+    """Returns (predicted, target [B, m, C, P*P], valid [B, m, 1, P*P]) of a job."""
+    side, part = job.scored
+    return objective.compare(
+        predicted, patches[job.target], valid[job.target], getattr(masks[side], part),
+        recipe.standardise_targets, None,
+    )  # fmt: skip
 
 
 def _said(term: Any, names: tuple[str, str]) -> str:

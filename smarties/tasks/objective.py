@@ -45,14 +45,14 @@ def per_sample(
 
 def token_error(part, patches, valid, masked, standardised: bool, count: int | None):
     """Returns (error [b, m] of one reconstruction, 1.0 where a token has a valid pixel [b, m])."""
-    predicted, target, mask = compare(part, patches, valid, masked, standardised, count)
+    predicted, target, mask = compare(part.pixels, patches, valid, masked, standardised, count)
     seen = (mask.sum((-2, -1)) > 0).astype(jnp.float32)
     return reconstruction.token_error(predicted, target, mask), seen
 
 
-def compare(part, patches, valid, masked, standardised: bool, count: int | None):
+def compare(predicted: jax.Array, patches, valid, masked, standardised: bool, count: int | None):
     """Returns (predicted, target [b, m, C, P*P], valid [b, m, 1, P*P]) of one reconstruction."""
     target, mask = mixup.take(patches, masked), mixup.take(valid, masked)
     if standardised:
         target = reconstruction.standardise(target, mask, count)
-    return part.pixels, target, mask
+    return predicted, target, mask

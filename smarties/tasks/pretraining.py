@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from smarties.errors import UserError, unknown
 from smarties.models import autoencoder, build, flops, masking, mixup
 from smarties.spectrum import mixing
-from smarties.tasks import objective, probing, streams
+from smarties.spectrum.bands import Sensor
+from smarties.tasks import embedding, objective, probing, streams
 from smarties.typing import Key, Tree
 
 Mixup = mixup.Mixup
@@ -155,6 +156,49 @@ class Pretraining(streams.Pairs):
     def flops(self) -> float:
         """Returns the operations of one training step."""
         return flops.BACKWARD * sum(stage.flops for stage in self.stages())
+
+    def encoded(
+        self, params: Tree, image: jax.Array, sensor: Sensor, pooling: embedding.Pooling
+    ) -> tuple[jax.Array, jax.Array]:
+        """Returns (features [B, D], token maps [B, N*D]) of standardised images [B, S, S, c].
+
+        Of each image's map its own mean token is taken away.
+        """
+        normed, raw = embedding.encode(
+            self.model.encoder, params["encoder"], image, sensor=sensor.select(),
+            spectrum=self.recipe.spectrum, rule=self.recipe.rule, patch=self.patch,
+        )  # fmt: skip
+        tokens = raw[:, 1:]
+        varying = (tokens - tokens.mean(1, keepdims=True)).reshape(len(image), -1)
+        return embedding.pool(params, normed, raw, pooling), varying
+
+    def reconstructed(
+        self, params: Tree, patches, valid, sensors: Sequence[Sensor], key: Key
+    ) -> tuple[dict[str, tuple[jax.Array, ...]], Tree]:
+        """Returns {sensor: (predicted, target [B, m, c, P*P], weight [B, m, 1, P*P])}, pictures.
+
+        Args:
+          params: as of `init`.
+          patches, valid: of a pair, [B, N, c, P*P] and [B, N, 1, P*P].
+          sensors: of the pair.
+          key: of the masks.
+        """
+        (drawn,) = self.draws(key, [len(patches[0])])
+        matrices = tuple(self._mixing(s) for s in sensors)
+        (outputs,) = self.model.apply({"params": params}, (patches,), (matrices,), (drawn,))
+        found = {}
+        for part in (outputs[0], outputs[-1]):  # sensor one, and sensor two of the second stream
+            predicted, target, mask = objective.compare(
+                part.pixels, patches[part.side], valid[part.side], drawn.masked,
+                self.recipe.standardise_targets, self.count,
+            )  # fmt: skip
+            weight = mask * part.weight[:, :, None, None]
+            found[sensors[part.side].name] = predicted, target, weight
+        pictures = {
+            "keep": drawn.first, "masked": drawn.masked, "patches": patches,
+            "predicted": tuple(predicted for predicted, *_ in found.values()),
+        }  # fmt: skip
+        return found, pictures
 
     def evaluate(self, params: Tree, step: int, directory: Path | None) -> dict[str, float]:
         """Returns numbers on held-out scenes, each beside its baselines; see `probing.Probe`."""

@@ -1,11 +1,13 @@
 """What a pretrained encoder knows of held-out scenes, each number beside its baselines.
 
-reconstruct/SENSOR         mean squared error of masked tokens, targets as in training
-reconstruct/SENSOR/mean    of predicting each band's mean target, the best constant per band
+reconstruct/SENSOR         mean squared error of masked tokens, targets as in training; CSMAE has
+                           besides reconstruct/A->B, of B from A
+reconstruct/.../mean       of predicting each band's mean target, the best constant per band
 knn/SENSOR                 accuracy of the dominant land cover
 retrieve/A->B              recall at 1 of the image of the same place by another sensor, among all
                            held-out places; by the token map, each image less its own mean token
-                           (season and weather) and each sensor centred on its own archive
+                           (season and weather), of CSMAE by the pooled features, and each sensor
+                           centred on its own archive
 .../random                 the same number with untrained weights;  .../chance  by guessing
 """
 
@@ -24,7 +26,7 @@ from smarties.data.archives import bigearthnet_splits
 from smarties.errors import UserError
 from smarties.metrics import neighbours
 from smarties.spectrum import registry
-from smarties.tasks import embedding, objective
+from smarties.tasks import embedding
 from smarties.typing import Tree
 
 
@@ -32,7 +34,7 @@ class Probe:
     """Evaluates the parameters of a pretraining task.
 
     Args:
-      task: the `Pretraining` task.
+      task: on pairs, see `streams.Pairs`; its `encoded` and `reconstructed` are what is judged.
       source: held-out examples; each has images of all sensors that are evaluated.
       archive: examples whose labels vote in kNN; None leaves kNN out.
       pairs: {name: (first, second)} of sensors to reconstruct, mix and retrieve.
@@ -71,7 +73,7 @@ class Probe:
             for name, (first, second) in sorted(pairs.items())
         }
         chosen = [s for pair in pairs.values() for s in pair] + list(unseen)
-        self.sensors = {s.name: s for s in map(registry.sensor, chosen)}
+        self.sensors = {s.name: s for s in map(task.sensor, chosen)}
         for held in filter(None, (self.source, self.archive)):
             for sensor in self.sensors.values():
                 sources.check_sensor(held, sensor)
@@ -88,7 +90,7 @@ class Probe:
         """Returns {name: value}; leaves pictures in `directory`."""
         values = self._numbers(params) | self._untrained
         errors, scenes = self._reconstruct(params)
-        if directory is not None and self.pictures:
+        if directory is not None and self.pictures and scenes:
             _keep(directory, step, scenes)
         return values | errors
 
@@ -140,20 +142,10 @@ class Probe:
 
     @functools.partial(jax.jit, static_argnames=("self", "sensor"))
     def _embed(self, params: Tree, image, valid, sensor) -> tuple[jax.Array, jax.Array]:
+        """Returns what kNN [B, D] and retrieval [B, F] go by."""
         image, valid = views.standardise(image, valid, sensor)
         image, _ = views.resample(image, valid, views.whole_window(self.batch), self.task.size)
-        normed, raw = embedding.encode(
-            self.task.model.encoder,
-            params["encoder"],
-            image,
-            sensor=sensor.select(),
-            spectrum=self.task.recipe.spectrum,
-            rule=self.task.recipe.rule,
-            patch=self.task.patch,
-        )
-        tokens = raw[:, 1:]
-        varying = (tokens - tokens.mean(1, keepdims=True)).reshape(self.batch, -1)
-        return embedding.pool(params, normed, raw, self.pooling), varying
+        return self.task.encoded(params, image, sensor, self.pooling)
 
     def _reconstruct(self, params: Tree) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Returns the errors of masked tokens of each sensor, over all its pairs; and scenes."""
@@ -168,45 +160,37 @@ class Probe:
                 }
                 real = (np.arange(self.batch) < count).astype(np.float32)
                 moments, pictures = self._errors(params, parts, real, key, pair)
-                for sensor, moment in zip(pair, moments, strict=True):
-                    sums[sensor] = sums.get(sensor, 0.0) + np.asarray(moment, np.float64)
+                for key_, moment in moments.items():
+                    sums[key_] = sums.get(key_, 0.0) + np.asarray(moment, np.float64)
                 if not number:
-                    kept |= _named(name, pair, pictures)
+                    kept |= _named(name, pair, pictures) if pictures else {}
         values = {}
-        for sensor, (error, square, weight, total) in ((s, _totals(m)) for s, m in sums.items()):
-            values[f"reconstruct/{sensor}"] = error / weight.mean()
-            values[f"reconstruct/{sensor}/mean"] = float(
+        for what, (error, square, weight, total) in ((s, _totals(m)) for s, m in sums.items()):
+            values[f"reconstruct/{what}"] = error / weight.mean()
+            values[f"reconstruct/{what}/mean"] = float(
                 (square / weight - (total / weight) ** 2).mean()
             )
         return values, kept
 
     @functools.partial(jax.jit, static_argnames=("self", "pair"))
     def _errors(self, params, parts, real, key, pair):
-        """Returns per sensor sums [4, c] (squared error, target, weight, target) and pictures."""
-        task = self.task
+        """Returns sums [4, c] (squared error, target, weight, target) by what is reconstructed, and
+        pictures.
+        """
         sensors = [self.sensors[s] for s in pair]
         window = views.whole_window(self.batch)
-        both = [task.patches_of(parts[k], s, window) for k, s in zip(parts, sensors, strict=True)]
+        both = [
+            self.task.patches_of(parts[k], s, window) for k, s in zip(parts, sensors, strict=True)
+        ]
         patches, valid = ((both[0][i], both[1][i]) for i in (0, 1))
-        (drawn,) = task.draws(key, [self.batch])
-        matrices = tuple(task._mixing(s) for s in sensors)
-        (outputs,) = task.model.apply({"params": params}, (patches,), (matrices,), (drawn,))
-        moments, pixels = [], []
-        for part in (outputs[0], outputs[-1]):  # sensor one, and sensor two of the second stream
-            predicted, target, mask = objective.compare(
-                part, patches[part.side], valid[part.side], drawn.masked,
-                task.recipe.standardise_targets, task.count,
-            )  # fmt: skip
-            weight = mask * (part.weight * real[:, None])[:, :, None, None]
+        found, pictures = self.task.reconstructed(params, patches, valid, sensors, key)
+        moments = {}
+        for name, (predicted, target, mask) in found.items():
+            weight = mask * real[:, None, None, None]
             summed = ((predicted - target) ** 2, target**2, jnp.ones_like(target), target)
-            moments.append(jnp.stack([(weight * x).sum((0, 1, 3)) for x in summed]))
-            pixels.append(predicted)
+            moments[name] = jnp.stack([(weight * x).sum((0, 1, 3)) for x in summed])
         few = slice(0, self.pictures)
-        pictures = {
-            "keep": drawn.first[few], "masked": drawn.masked[few],
-            "patches": tuple(p[few] for p in patches), "predicted": tuple(p[few] for p in pixels),
-        }  # fmt: skip
-        return moments, pictures
+        return moments, jax.tree.map(lambda x: x[few], pictures)
 
 
 def _keep(directory: Path, step: int, scenes: Mapping[str, np.ndarray]) -> None:

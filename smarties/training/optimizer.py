@@ -16,6 +16,7 @@ from smarties.typing import Tree
 DECAY = {
     "kernels": r"(.*/)?kernel",
     "released": r"(.*/)?(kernel|cls_token|mask_token)",  # the public code exempts 1-D only
+    "all": r".*",  # as CSMAE's does
 }
 
 
