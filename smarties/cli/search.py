@@ -15,7 +15,7 @@ import numpy as np
 from smarties import errors, loading
 from smarties.data import times
 from smarties.figures import neighbours, thumbnails
-from smarties.inference import approximate, archive, filters, items, model, querying, rows
+from smarties.inference import approximate, archive, filters, fitting, items, model, querying, rows
 from smarties.interchange import whole
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Sensor
@@ -69,16 +69,20 @@ def _sensor(opened: archive.Archive, loaded: model.Model, name: str) -> Sensor:
 
 
 def _embedded(
-    loaded: model.Model, opened: archive.Archive, asked: items.Item, seen: Sensor, fit: str | None
+    loaded: model.Model,
+    opened: archive.Archive,
+    asked: items.Item,
+    seen: Sensor,
+    fit: fitting.Fit | None,
 ) -> tuple[np.ndarray, str]:
     """Returns the vector of the query, and how it was made, for people."""
     side, rule = opened.index["side"], fit or opened.index["fit"]
-    chips, valid = items.fitted(asked.image, asked.valid, side, rule)
+    chips, valid = fitting.fitted(asked.image, asked.valid, side, rule)
     if not valid.any():
         raise errors.UserError(
             f"{asked.scene}: no valid pixel in what is looked at; try --fit mean"
         )
-    z = items.vectors(loaded, chips, valid, seen, side=side, pooling=opened.index["pooling"])
+    z = fitting.vectors(loaded, chips, valid, seen, side=side, pooling=opened.index["pooling"])
     high, wide = asked.valid.shape
     cut = {
         "crop": f"centre crop of {chips.shape[1]} x {chips.shape[2]} pixels",
@@ -179,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--label", help="only images with it")
     parser.add_argument(
-        "--fit", choices=items.FITS,
+        "--fit", choices=fitting.FITS,
         help="of a query larger than a chip: crop, its centre; mean, of all its chips; resample "
         "(default: as the archive)",
     )  # fmt: skip

@@ -116,7 +116,7 @@ def inside(lon: np.ndarray, lat: np.ndarray, polygons: Polygons) -> np.ndarray:
     """
     found = np.zeros(len(lon), bool)
     for rings in polygons:
-        middle = rings[0][:, 0].mean()
+        middle = (rings[0][:, 0].min() + rings[0][:, 0].max()) / 2
         x, odd = middle + (lon - middle + 180) % 360 - 180, np.zeros(len(lon), bool)
         for ring in rings:
             for (x0, y0), (x1, y1) in zip(ring[:-1], ring[1:], strict=True):

@@ -7,7 +7,6 @@ import numpy as np
 from smarties import errors
 from smarties.inference import approximate, archive, filters, rows, search
 
-
 ALL = filters.Filters()
 
 

@@ -33,7 +33,8 @@ class Part:
       vectors: [n, D] of any length, in memory or a memory map; float32, float16 or int8.
       keep: [n] bool, the rows to look at; None for all.
       shift, scale: [D]; vectors are compared as (x - shift) / scale. None for as they are.
-      rows: [n], what each stored vector is multiplied by to be x; None for 1.
+      rows: [n], what each stored vector is multiplied by; None for 1.
+      zero: [D], what is added to that to be x; None for 0.
     """
 
     vectors: np.ndarray
@@ -41,6 +42,15 @@ class Part:
     shift: np.ndarray | None = None
     scale: np.ndarray | None = None
     rows: np.ndarray | None = None
+    zero: np.ndarray | None = None
+
+
+def plain(part: Part, chosen: Any = slice(None)) -> np.ndarray:
+    """Returns the vectors x [n, D] float32 of a part, or of some rows of it."""
+    x = np.asarray(part.vectors[chosen], np.float32)
+    if part.rows is not None:
+        x = x * np.asarray(part.rows[chosen], np.float32)[:, None]
+    return x if part.zero is None else x + np.asarray(part.zero, np.float32)
 
 
 def top_k(
@@ -122,6 +132,7 @@ def _chunks(parts: Sequence[Part], size: int, mesh: Mesh | None) -> Iterator[tup
     first = 0
     for part in parts:
         shift = np.zeros(part.vectors.shape[1]) if part.shift is None else part.shift
+        shift = shift if part.zero is None else shift - part.zero
         scale = np.ones(part.vectors.shape[1]) if part.scale is None else part.scale
         about = jax.device_put((np.float32(shift), np.float32(scale)), whole)
         for start in range(0, len(part.vectors), size):
@@ -161,7 +172,8 @@ def _step(k: int, block: int, mesh: Mesh | None) -> Any:
                     for x in found
                 ]
             both = zip((known, places), found, strict=True)
-            return _top(*(jnp.concatenate(two, 1) for two in both), k)
+            values, numbers = (jnp.concatenate(two, 1) for two in both)
+            return _top(values, numbers, k)
 
         return jax.lax.map(search, (*best, queries)), wrong + bad
 
