@@ -1,6 +1,7 @@
 """Vectors of queries to the nearest images of an archive."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -81,14 +82,20 @@ def find(
         similarity, numbers = approximate.top_k(index, query[None], parts, min(k, looked))
         similarity, numbers = similarity[0], numbers[0]
         recall = float(np.isin(exact, numbers).mean())
-    return Found(rows=_table(opened, shards, similarity, numbers), looked=looked, recall=recall)
+    table = _table(opened, shards, similarity, numbers, verify)
+    return Found(rows=table, looked=looked, recall=recall)
 
 
-def _table(opened, shards, similarity: np.ndarray, numbers: np.ndarray) -> rows.Table:
+def _table(
+    opened: archive.Archive, shards: Sequence[archive.Shard], similarity: np.ndarray,
+    numbers: np.ndarray, verify: bool,
+) -> rows.Table:  # fmt: skip
     import pyarrow as pa
 
     first = np.concatenate([[0], np.cumsum([shard.count for shard in shards])])
     at = np.searchsorted(first, numbers, "right") - 1
+    if verify:
+        opened.verify([shards[i] for i in sorted({*at.tolist()})], (archive.ROWS,))
     found = [
         rows.take(opened.file(shards[i], archive.ROWS), [number - int(first[i])])
         for i, number in zip(at.tolist(), numbers.tolist(), strict=True)
