@@ -26,14 +26,15 @@ PLACES = 2000  # of the archive, that the map shows
 def main(argv: Sequence[str]) -> None:
     """Prints the nearest and writes their pages; raises `UserError` for what cannot be asked."""
     given = _parser().parse_args(argv)
-    opened = archive.open_archive(given.archive)
-    opened.of(given.of)
-    loaded = loading.load(given.weights or opened.index["model"]["weights"], heads=given.heads)
-    opened.check_encoder(loaded, given.weights or opened.index["model"]["weights"])
+    opened, chosen = archive.open_archive(given.archive), _filters(given)
+    querying.check(opened, given.k, chosen)
     out = Path(given.out or f"{Path(given.query).stem}-found")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise errors.UserError(f"--out {out} exists already: give another folder")
-    sensor, chosen = _sensor(opened, loaded, given.sensor), _filters(given)
+    weights = given.weights or opened.index["model"]["weights"]
+    loaded = loading.load(weights, heads=given.heads)
+    opened.check_encoder(loaded, weights)
+    sensor = _sensor(opened, loaded, given.sensor)
     asked = items.Images((Path(given.query),), sensor, given.bands).read(0)
     seen = sensor.select(given.bands)
     opened.check_sensor(seen)
@@ -97,11 +98,15 @@ def _embedded(
 
 
 def _filters(given: argparse.Namespace) -> filters.Filters:
+    if given.bbox and given.within:
+        raise errors.UserError("--bbox and --within: give one area")
+    area = filters.box(given.bbox) if given.bbox else None
+    area = filters.geojson(given.within) if given.within else area
     return filters.Filters(
         sensor=given.of,
         since=_time(given.since, "--since"),
         until=_time(given.until, "--until"),
-        area=filters.area(given.area) if given.area else None,
+        area=area,
         label=given.label,
     )
 
@@ -179,7 +184,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--since", metavar="DATE", help="taken then or later, ISO 8601")
     parser.add_argument("--until", metavar="DATE", help="taken before")
     parser.add_argument(
-        "--area", metavar="W,S,E,N", help="degrees, or a GeoJSON file: images centred in it"
+        "--bbox", nargs=4, type=float, metavar=("W", "S", "E", "N"),
+        help="degrees: only images centred in it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--within", metavar="FILE", help="only images centred in the polygons of a GeoJSON file"
     )
     parser.add_argument("--label", help="only images with it")
     parser.add_argument(

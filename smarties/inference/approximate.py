@@ -1,5 +1,6 @@
 """Nearest neighbours by FAISS (extra `search`): its exact index as a reference, and faster ones."""
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -139,7 +140,7 @@ def kept(
     what = [(shard.name, shard.files[archive.VECTORS]) for shard in shards]
     name = hashlib.sha256(repr((what, centred)).encode()).hexdigest()[:16]
     file = Path(opened.directory) / FOLDER / f"{kind}-{name}.faiss"
-    if file.exists():
+    with contextlib.suppress(RuntimeError):  # not there, or corrupt: it can be made again
         return faiss.read_index(str(file))
     index = build(parts, kind)
     try:

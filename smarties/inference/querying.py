@@ -27,6 +27,15 @@ class Found:
     recall: float | None = None
 
 
+def check(opened: archive.Archive, k: int, chosen: filters.Filters) -> None:
+    """Raises `UserError` for what cannot be asked: of no images, for too many, no such label."""
+    count = sum(shard.count for shard in opened.of(chosen.sensor))
+    if not 1 <= k <= count:
+        of = f" of {chosen.sensor}" if chosen.sensor else ""
+        raise errors.UserError(f"k is {k}: {opened.directory} has {count} images{of}")
+    chosen.check(opened)
+
+
 def find(
     opened: archive.Archive,
     query: np.ndarray,
@@ -52,12 +61,8 @@ def find(
     Raises:
       UserError: an empty archive, k beyond it, corrupt files, no image that passes.
     """
+    check(opened, k, chosen)
     shards = opened.of(chosen.sensor)
-    count = sum(shard.count for shard in shards)
-    if not 1 <= k <= count:
-        of = f" of {chosen.sensor}" if chosen.sensor else ""
-        raise errors.UserError(f"k is {k}: {opened.directory} has {count} images{of}")
-    chosen.check(opened)
     if verify:
         opened.verify(shards)
     keep = [chosen.keep(opened, shard) for shard in shards]
@@ -80,8 +85,10 @@ def find(
         exact = numbers
         index = approximate.kept(opened, shards, parts, method, centred=centre is not None)
         similarity, numbers = approximate.top_k(index, query[None], parts, min(k, looked))
-        similarity, numbers = similarity[0], numbers[0]
+        similarity, numbers = similarity[numbers >= 0], numbers[numbers >= 0]
         recall = float(np.isin(exact, numbers).mean())
+    if not len(numbers):
+        raise errors.UserError(f"{method} found no image that passes the filters: search exactly")
     table = _table(opened, shards, similarity, numbers, verify)
     return Found(rows=table, looked=looked, recall=recall)
 

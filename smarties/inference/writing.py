@@ -7,6 +7,7 @@ One process writes; who searches waits for nobody.
 import contextlib
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from smarties import errors
 from smarties.inference import (
+    approximate,
     archive,
     features,
     fitting,
@@ -28,6 +30,8 @@ from smarties.inference import (
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Sensor
 from smarties.tasks import embedding
+
+LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,8 @@ class Writer:
         kept = list(self.archive.shards)
         mine = [i for i, shard in enumerate(kept) if shard.sensor == sensor.name]
         old = kept[mine[-1]] if mine and kept[mine[-1]].count < self._shard else None
+        if old is not None:
+            self.archive.verify((old,), tuple(old.files))  # what is wrong in it must not get a sum
         part = None if old is None else self.archive.part(old)
         zero = None if part is None else part.zero
         arrays = _arrays(part, precision.part(z, index["dtype"], zero))
@@ -94,6 +100,7 @@ class Writer:
         about = {"digest": archive.band_digest(sensor), "definition": definition}
         moments = _merged(index["moments"].get(sensor.name), z)
         self._publish({
+            "width": z.shape[1],
             "sensors": {**index["sensors"], sensor.name: about},
             "moments": {**index["moments"], sensor.name: moments},
             "shards": [dataclasses.asdict(shard) for shard in kept],
@@ -119,6 +126,7 @@ class Writer:
         with archive.appearing(self.archive.directory / archive.INDEX) as part:
             part.write_text(json.dumps(index, indent=1))
         self.archive = archive.Archive(self.archive.directory, index)
+        shutil.rmtree(self.archive.directory / approximate.FOLDER, ignore_errors=True)
 
     def _remove(self, shard: archive.Shard) -> None:
         for suffix in shard.files:
@@ -193,7 +201,7 @@ def opened(
     """
     try:
         (directory / archive.SHARDS).mkdir(parents=True, exist_ok=True)
-        with (directory / ".lock").open("w") as lock:
+        with (directory / LOCK).open("w") as lock:
             jobs.own(lock, directory)
             writer = Writer(_found(directory, loaded, weights, options), shard)
             writer.sweep()
@@ -216,12 +224,11 @@ def _found(directory: Path, loaded: model.Model, weights: str, options: Options 
                     "it out, or index into another folder"
                 )
         return found
-    if {p.name for p in directory.iterdir()} - {archive.SHARDS, ".lock"} or options is None:
+    if {p.name for p in directory.iterdir()} - {archive.SHARDS, LOCK} or options is None:
         raise errors.UserError(f"{directory} is no archive: give one, or a new folder")
     about = {"digest": features.digest(loaded), "name": loaded.config["name"], "weights": weights}
     index = {
         "format": archive.FORMAT, "model": about, **dataclasses.asdict(options),
-        "width": loaded.config["model"]["encoder"]["width"],
-        "sensors": {}, "moments": {}, "shards": [], "next": 0,
+        "width": 0, "sensors": {}, "moments": {}, "shards": [], "next": 0,
     }  # fmt: skip
     return archive.Archive(directory, index)

@@ -200,8 +200,8 @@ def test_filters(both):
     wet = {row["id"] for row in every if "water" in row["labels"]}
     assert 0 < len(wet) < 20 and ids(label="water") == wet
     north = {row["id"] for row in every if row["lat"] > 0}
-    assert 0 < len(north) < 20 and ids(area=filters.area("-180,0,180,90")) == north
-    assert ids(label="water", area=filters.area("-180,0,180,90")) == wet & north
+    assert 0 < len(north) < 20 and ids(area=filters.box((-180, 0, 180, 90))) == north
+    assert ids(label="water", area=filters.box((-180, 0, 180, 90))) == wet & north
     for chosen, words in (
         (dict(label="watre"), "did you mean 'water'"),
         (dict(sensor="landsat8-oli-tirs"), "sensor of"),
@@ -220,12 +220,13 @@ def test_areas(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(tree))
     lon = np.array([5, 1, 11, 179, -177, -175, np.nan])
     lat = np.array([5, 1, 1, 1, 1, 1, 1.0])
-    found = filters.inside(lon, lat, filters.area(str(tmp_path / "a.json")))
+    found = filters.inside(lon, lat, filters.geojson(tmp_path / "a.json"))
     assert found.tolist() == [False, True, False, True, True, False, False]
     (tmp_path / "b.json").write_text('{"type": "Point", "coordinates": [1, 2]}')
-    for text in ("1,2,3", "3,0,1,1", str(tmp_path / "b.json")):
-        with pytest.raises(errors.UserError, match="--area"):
-            filters.area(text)
+    with pytest.raises(errors.UserError, match="no GeoJSON of polygons"):
+        filters.geojson(tmp_path / "b.json")
+    with pytest.raises(errors.UserError, match="west and south"):
+        filters.box((3, 0, 1, 1))
 
 
 def test_what_is_refused_leaves_the_archive_as_it_was(both, tmp_path):
