@@ -17,7 +17,7 @@ from smarties.cli import data
 from smarties.data import archives, records, sources, times
 from smarties.data.planet import source as planet
 from smarties.figures import thumbnails
-from smarties.inference import archive, features, indexing, items, model, scenes
+from smarties.inference import archive, features, indexing, items, model, precision, scenes, writing
 from smarties.tasks import embedding
 
 SHOWN = 20  # omissions that are printed
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     loaded = loading.load(given.weights, heads=given.heads)
     out, weights = Path(given.out), str(Path(given.weights).absolute())
     if given.repair:
-        with indexing.writing(out, loaded, weights, None) as writer:
+        with writing.opened(out, loaded, weights, None) as writer:
             gone = writer.repair()
             print(f"{out}: {len(gone)} shards left out{': ' if gone else ''}{', '.join(gone)}")
         return
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UserError("nothing to index: give SOURCE and --sensor")
     options = _options(given, loaded)
     several = list(_items(given, loaded, options.side))
-    with indexing.writing(out, loaded, weights, options) as writer:
+    with writing.opened(out, loaded, weights, options) as writer:
         for name, some in several:
             with tqdm.tqdm(unit=" images", smoothing=0.05, desc=some.sensor.name) as bar:
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"{out}: {size} vectors of {writer.archive.index['width']} {options.dtype}, {held}")
 
 
-def _options(given: argparse.Namespace, loaded: model.Model) -> indexing.Options:
+def _options(given: argparse.Namespace, loaded: model.Model) -> writing.Options:
     """Returns what was asked for; of an archive that is there, what it was made with."""
     known = {}
     if (Path(given.out) / archive.INDEX).exists():
@@ -80,7 +80,7 @@ def _options(given: argparse.Namespace, loaded: model.Model) -> indexing.Options
     }
     if chosen["side"] < loaded.patch or chosen["side"] % loaded.patch:
         raise errors.UserError(f"--window {chosen['side']}: a multiple of {loaded.patch} is due")
-    return indexing.Options(**chosen)
+    return writing.Options(**chosen)
 
 
 def _items(
@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
         help="of larger images: the centre (default), or all of it, resampled to a chip",
     )  # fmt: skip
     parser.add_argument("--pooling", choices=embedding.POOLINGS, help="default: cls")
-    parser.add_argument("--dtype", choices=archive.DTYPES, help="of vectors (default: float32)")
+    parser.add_argument("--dtype", choices=precision.DTYPES, help="of vectors (default: float32)")
     parser.add_argument("--batch", type=int, default=32, help="images at a time")
     parser.add_argument(
         "--every", type=float, default=30.0, help="seconds of work that a kill loses at most"

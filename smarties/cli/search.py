@@ -15,7 +15,7 @@ import numpy as np
 from smarties import errors, loading
 from smarties.data import times
 from smarties.figures import neighbours, thumbnails
-from smarties.inference import approximate, archive, filters, items, model, querying, rows
+from smarties.inference import approximate, archive, filters, fitting, items, model, querying, rows
 from smarties.interchange import whole
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Sensor
@@ -26,14 +26,15 @@ PLACES = 2000  # of the archive, that the map shows
 def main(argv: Sequence[str]) -> None:
     """Prints the nearest and writes their pages; raises `UserError` for what cannot be asked."""
     given = _parser().parse_args(argv)
-    opened = archive.open_archive(given.archive)
-    opened.of(given.of)
-    loaded = loading.load(given.weights or opened.index["model"]["weights"], heads=given.heads)
-    opened.check_encoder(loaded, given.weights or opened.index["model"]["weights"])
+    opened, chosen = archive.open_archive(given.archive), _filters(given)
+    querying.check(opened, given.k, chosen)
     out = Path(given.out or f"{Path(given.query).stem}-found")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise errors.UserError(f"--out {out} exists already: give another folder")
-    sensor, chosen = _sensor(opened, loaded, given.sensor), _filters(given)
+    weights = given.weights or opened.index["model"]["weights"]
+    loaded = loading.load(weights, heads=given.heads)
+    opened.check_encoder(loaded, weights)
+    sensor = _sensor(opened, loaded, given.sensor)
     asked = items.Images((Path(given.query),), sensor, given.bands).read(0)
     seen = sensor.select(given.bands)
     opened.check_sensor(seen)
@@ -69,16 +70,20 @@ def _sensor(opened: archive.Archive, loaded: model.Model, name: str) -> Sensor:
 
 
 def _embedded(
-    loaded: model.Model, opened: archive.Archive, asked: items.Item, seen: Sensor, fit: str | None
+    loaded: model.Model,
+    opened: archive.Archive,
+    asked: items.Item,
+    seen: Sensor,
+    fit: fitting.Fit | None,
 ) -> tuple[np.ndarray, str]:
     """Returns the vector of the query, and how it was made, for people."""
     side, rule = opened.index["side"], fit or opened.index["fit"]
-    chips, valid = items.fitted(asked.image, asked.valid, side, rule)
+    chips, valid = fitting.fitted(asked.image, asked.valid, side, rule)
     if not valid.any():
         raise errors.UserError(
             f"{asked.scene}: no valid pixel in what is looked at; try --fit mean"
         )
-    z = items.vectors(loaded, chips, valid, seen, side=side, pooling=opened.index["pooling"])
+    z = fitting.vectors(loaded, chips, valid, seen, side=side, pooling=opened.index["pooling"])
     high, wide = asked.valid.shape
     cut = {
         "crop": f"centre crop of {chips.shape[1]} x {chips.shape[2]} pixels",
@@ -93,11 +98,15 @@ def _embedded(
 
 
 def _filters(given: argparse.Namespace) -> filters.Filters:
+    if given.bbox and given.within:
+        raise errors.UserError("--bbox and --within: give one area")
+    area = filters.box(given.bbox) if given.bbox else None
+    area = filters.geojson(given.within) if given.within else area
     return filters.Filters(
         sensor=given.of,
         since=_time(given.since, "--since"),
         until=_time(given.until, "--until"),
-        area=filters.area(given.area) if given.area else None,
+        area=area,
         label=given.label,
     )
 
@@ -175,11 +184,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--since", metavar="DATE", help="taken then or later, ISO 8601")
     parser.add_argument("--until", metavar="DATE", help="taken before")
     parser.add_argument(
-        "--area", metavar="W,S,E,N", help="degrees, or a GeoJSON file: images centred in it"
+        "--bbox", nargs=4, type=float, metavar=("W", "S", "E", "N"),
+        help="degrees: only images centred in it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--within", metavar="FILE", help="only images centred in the polygons of a GeoJSON file"
     )
     parser.add_argument("--label", help="only images with it")
     parser.add_argument(
-        "--fit", choices=items.FITS,
+        "--fit", choices=fitting.FITS,
         help="of a query larger than a chip: crop, its centre; mean, of all its chips; resample "
         "(default: as the archive)",
     )  # fmt: skip

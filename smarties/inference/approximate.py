@@ -1,5 +1,6 @@
 """Nearest neighbours by FAISS (extra `search`): its exact index as a reference, and faster ones."""
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -12,8 +13,16 @@ import numpy as np
 from smarties import errors
 from smarties.inference import archive, search
 
-KINDS = ("flat", "ivf", "hnsw")
+KINDS = {  # as FAISS writes them: https://github.com/facebookresearch/faiss/wiki/The-index-factory
+    "flat": "Flat",  # all pairs: exact
+    "ivf": "IVF{cells},Flat",  # the cells nearest to the query
+    "pq": "IVF{cells},PQ{codes}x4fs,RFlat",  # of these by codes of 4 bits, the best compared again
+    "hnsw": "HNSW32,Flat",  # a graph
+}
+EFFORT = {"flat": (0,), "ivf": (4, 8, 16, 32), "pq": (8, 16, 32), "hnsw": (32, 64, 128)}
+LEAST = 1000  # vectors to make cells and codes by
 FOLDER = "faiss"  # of an archive, where indexes are kept: they take long to make
+_SAMPLE = 39  # vectors a cell that FAISS asks for to make cells
 _BLOCK = 65_536  # rows that are held beside the index
 
 
@@ -27,53 +36,56 @@ def library() -> Any:
     return faiss
 
 
-def build(
-    parts: Sequence[search.Part],
-    kind: str,
-    *,
-    neighbours: int = 32,
-    probes: int = 32,
-    seed: int = 0,
-) -> Any:
+def build(parts: Sequence[search.Part], kind: str, *, seed: int = 0) -> Any:
     """Returns an index of the cosine similarity with the vectors of an archive's parts.
 
     Args:
       parts: see `search.top_k`; what they keep is up to `top_k`.
-      kind: "flat", all pairs (`IndexFlatIP`); "ivf", 4 sqrt(A) cells of which `probes` are looked
-        at; "hnsw", a graph.
-      neighbours: of a node of the graph.
-      probes: cells looked at.
-      seed: of the sample that cells are made by.
+      kind: one of `KINDS`.
+      seed: of the sample that cells and codes are made by.
 
     Raises:
-      UserError: another kind, or no FAISS.
+      UserError: another kind, no FAISS, or an archive too small for it.
     """
     if kind not in KINDS:
         raise errors.unknown("method of search", kind, ("exact", *KINDS))
     faiss = library()
     width, count = parts[0].vectors.shape[1], sum(len(part.vectors) for part in parts)
-    if kind == "flat":
-        index = faiss.IndexFlatIP(width)
-    elif kind == "hnsw":
-        index = faiss.IndexHNSWFlat(width, neighbours, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = 200
-        index.hnsw.efSearch = 128
-    else:
-        cells = max(1, min(int(4 * math.sqrt(count)), count // 39))  # FAISS asks for 39 a cell
-        index = faiss.IndexIVFFlat(
-            faiss.IndexFlatIP(width), width, cells, faiss.METRIC_INNER_PRODUCT
+    if kind in ("ivf", "pq") and (count < LEAST or width % 8):
+        raise errors.UserError(
+            f"{count} vectors of {width}: {kind} needs {LEAST} or more, of a multiple of 8: search "
+            "them exactly"
         )
+    cells = max(1, min(int(4 * math.sqrt(count)), count // _SAMPLE))
+    plan = KINDS[kind].format(cells=cells, codes=width // 4)
+    index = faiss.index_factory(width, plan, faiss.METRIC_INNER_PRODUCT)
+    if kind == "hnsw":
+        index.hnsw.efConstruction = 80
+    if kind in ("ivf", "pq"):
+        faiss.extract_index_ivf(index).cp.niter = 10
         rng = np.random.default_rng(seed)
-        sample = np.sort(rng.choice(count, min(count, 64 * cells), replace=False))
-        index.train(np.concatenate([x for x, _ in _units(parts, sample)]))
-        index.nprobe = min(probes, cells)
-    for vectors, _ in _units(parts):
+        sample = np.sort(rng.choice(count, min(count, max(_SAMPLE * cells, LEAST)), replace=False))
+        index.train(np.concatenate(list(_units(parts, sample))))
+    for vectors in _units(parts):
         index.add(vectors)
+    tune(index, kind, EFFORT[kind][-1])
     return index
 
 
+def tune(index: Any, kind: str, effort: int) -> None:
+    """Sets how much of an index is looked at: cells, or candidates in the graph."""
+    faiss = library()
+    if kind == "hnsw":
+        index.hnsw.efSearch = effort
+    elif kind in ("ivf", "pq"):
+        ivf = faiss.extract_index_ivf(index)
+        ivf.nprobe = min(effort, ivf.nlist)
+        if kind == "pq":
+            index.k_factor = 8.0  # so many candidates for each of the k are compared exactly
+
+
 def _units(parts: Sequence[search.Part], chosen: np.ndarray | None = None):
-    """Yields (unit vectors [n, D] float32, their first row), all or those chosen (sorted)."""
+    """Yields unit vectors [n, D] float32, all or those chosen (sorted), so many at a time."""
     first = 0
     for part in parts:
         n = len(part.vectors)
@@ -81,12 +93,10 @@ def _units(parts: Sequence[search.Part], chosen: np.ndarray | None = None):
         mine = mine if chosen is None else mine - first
         for start in range(0, len(mine), _BLOCK):
             some = mine[start : start + _BLOCK]
-            x = part.vectors[some].astype(np.float32)
-            if part.rows is not None:
-                x *= np.asarray(part.rows)[some, None]
+            x = search.plain(part, some)
             if part.shift is not None and part.scale is not None:
                 x = np.float32((x - part.shift) / part.scale)
-            yield x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), search.TINY), first
+            yield x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), search.TINY)
         first += n
 
 
@@ -109,8 +119,10 @@ def top_k(
             options = faiss.SearchParametersHNSW(sel=selector, efSearch=index.hnsw.efSearch)
         elif isinstance(index, faiss.IndexIVF):
             options = faiss.SearchParametersIVF(sel=selector, nprobe=index.nprobe)
-        else:
+        elif isinstance(index, faiss.IndexFlat):
             options = faiss.SearchParameters(sel=selector)
+        else:
+            raise errors.UserError("method pq cannot filter: search by ivf, hnsw or exact")
     similarity, rows = index.search(unit, k, params=options)
     return np.where(rows < 0, -np.inf, similarity).astype(np.float32), rows.astype(np.int64)
 
@@ -128,7 +140,7 @@ def kept(
     what = [(shard.name, shard.files[archive.VECTORS]) for shard in shards]
     name = hashlib.sha256(repr((what, centred)).encode()).hexdigest()[:16]
     file = Path(opened.directory) / FOLDER / f"{kind}-{name}.faiss"
-    if file.exists():
+    with contextlib.suppress(RuntimeError):  # not there, or corrupt: it can be made again
         return faiss.read_index(str(file))
     index = build(parts, kind)
     try:

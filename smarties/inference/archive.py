@@ -2,7 +2,8 @@
 
     index.json               what made the vectors, the sensors, and every shard with its checksums
     shards/NAME.npy          vectors [n, D] as the encoder gave them, of one sensor
-    shards/NAME.scale.npy    of int8: what a row is multiplied by, [n]
+    shards/NAME.scale.npy    of int8: what a row is multiplied by, [n],
+    shards/NAME.zero.npy     and what is then added, [D]
     shards/NAME.parquet      GeoParquet, a row for each vector, with its picture as JPEG
 
 A file that `index.json` does not name is no part of the archive; files are never changed.
@@ -28,8 +29,8 @@ from smarties.spectrum.bands import Sensor
 
 FORMAT = 1
 INDEX, SHARDS = "index.json", "shards"
-DTYPES = ("float32", "float16", "int8")
-VECTORS, SCALES, ROWS = ".npy", ".scale.npy", ".parquet"
+VECTORS, SCALES, ZERO, ROWS = ".npy", ".scale.npy", ".zero.npy", ".parquet"
+ARRAYS = (VECTORS, SCALES, ZERO)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,11 +100,12 @@ class Archive:
           centre: see `centre`.
         """
         shift, scale = self.centre(shard.sensor) if centre else (None, None)
-        scales = None
+        width, scales, zero = self.index["width"], None, None
         if self.index["dtype"] == "int8":
             scales = self._mapped(shard, SCALES, (shard.count,))
-        vectors = self._mapped(shard, VECTORS, (shard.count, self.index["width"]))
-        return search.Part(vectors, keep, shift, scale, scales)
+            zero = self._mapped(shard, ZERO, (width,))
+        vectors = self._mapped(shard, VECTORS, (shard.count, width))
+        return search.Part(vectors, keep, shift, scale, scales, zero)
 
     def _mapped(self, shard: Shard, suffix: str, shape: tuple[int, ...]) -> np.ndarray:
         file = self.file(shard, suffix)
@@ -130,7 +132,7 @@ class Archive:
         squares = np.asarray(known["squares"], np.float64)
         return np.asarray(known["mean"], np.float64), np.sqrt(squares / known["count"]) + 1e-6
 
-    def verify(self, shards: Sequence[Shard], suffixes: Sequence[str] = (VECTORS, SCALES)) -> None:
+    def verify(self, shards: Sequence[Shard], suffixes: Sequence[str] = ARRAYS) -> None:
         """Raises `UserError` unless files of shards are what was written."""
         for shard in shards:
             for suffix in shard.files:
@@ -235,5 +237,10 @@ def appearing(path: Path) -> Iterator[Path]:
         with part.open("rb") as written:
             os.fsync(written.fileno())
         os.replace(part, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     finally:
         part.unlink(missing_ok=True)

@@ -67,33 +67,25 @@ class Filters:
                 raise errors.unknown(f"label of {opened.directory}", self.label, known)
 
 
-def area(text: str) -> Polygons:
-    """Returns the polygons of "west,south,east,north", or of a GeoJSON file.
-
-    Raises:
-      UserError: neither.
-    """
-    if Path(text).is_file():
-        return _geojson(Path(text))
-    try:
-        west, south, east, north = map(float, text.split(","))
-    except ValueError as error:
-        raise errors.UserError(
-            f"--area {text}: no file, and no west,south,east,north in degrees"
-        ) from error
+def box(bounds: Sequence[float]) -> Polygons:
+    """Returns the polygon of west, south, east, north in degrees; raises `UserError` if none."""
+    west, south, east, north = bounds
     if not (west < east and south < north):
-        raise errors.UserError(f"--area {text}: west, south must be less than east, north")
+        raise errors.UserError(
+            f"--bbox {' '.join(map(str, bounds))}: west and south must be less than east and north"
+        )
     ring = [(west, south), (east, south), (east, north), (west, north), (west, south)]
     return ((np.array(ring),),)
 
 
-def _geojson(file: Path) -> Polygons:
+def geojson(file: str | Path) -> Polygons:
+    """Returns the polygons of a GeoJSON file; raises `UserError` where it has none."""
     try:
-        found = tuple(_polygons(json.loads(file.read_text())))
+        found = tuple(_polygons(json.loads(Path(file).read_text())))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise errors.UserError(f"--area {file}: no GeoJSON of polygons ({error})") from error
+        raise errors.UserError(f"{file}: no GeoJSON of polygons ({error})") from error
     if not found:
-        raise errors.UserError(f"--area {file}: no polygon in it")
+        raise errors.UserError(f"{file}: no polygon in it")
     return found
 
 
@@ -116,7 +108,7 @@ def inside(lon: np.ndarray, lat: np.ndarray, polygons: Polygons) -> np.ndarray:
     """
     found = np.zeros(len(lon), bool)
     for rings in polygons:
-        middle = rings[0][:, 0].mean()
+        middle = (rings[0][:, 0].min() + rings[0][:, 0].max()) / 2
         x, odd = middle + (lon - middle + 180) % 360 - 180, np.zeros(len(lon), bool)
         for ring in rings:
             for (x0, y0), (x1, y1) in zip(ring[:-1], ring[1:], strict=True):

@@ -1,12 +1,12 @@
 """Vectors of queries to the nearest images of an archive."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from smarties import errors
 from smarties.inference import approximate, archive, filters, rows, search
-
 
 ALL = filters.Filters()
 
@@ -25,6 +25,15 @@ class Found:
     rows: rows.Table
     looked: int
     recall: float | None = None
+
+
+def check(opened: archive.Archive, k: int, chosen: filters.Filters) -> None:
+    """Raises `UserError` for what cannot be asked: of no images, for too many, no such label."""
+    count = sum(shard.count for shard in opened.of(chosen.sensor))
+    if not 1 <= k <= count:
+        of = f" of {chosen.sensor}" if chosen.sensor else ""
+        raise errors.UserError(f"k is {k}: {opened.directory} has {count} images{of}")
+    chosen.check(opened)
 
 
 def find(
@@ -52,12 +61,8 @@ def find(
     Raises:
       UserError: an empty archive, k beyond it, corrupt files, no image that passes.
     """
+    check(opened, k, chosen)
     shards = opened.of(chosen.sensor)
-    count = sum(shard.count for shard in shards)
-    if not 1 <= k <= count:
-        of = f" of {chosen.sensor}" if chosen.sensor else ""
-        raise errors.UserError(f"k is {k}: {opened.directory} has {count} images{of}")
-    chosen.check(opened)
     if verify:
         opened.verify(shards)
     keep = [chosen.keep(opened, shard) for shard in shards]
@@ -80,16 +85,24 @@ def find(
         exact = numbers
         index = approximate.kept(opened, shards, parts, method, centred=centre is not None)
         similarity, numbers = approximate.top_k(index, query[None], parts, min(k, looked))
-        similarity, numbers = similarity[0], numbers[0]
+        similarity, numbers = similarity[numbers >= 0], numbers[numbers >= 0]
         recall = float(np.isin(exact, numbers).mean())
-    return Found(rows=_table(opened, shards, similarity, numbers), looked=looked, recall=recall)
+    if not len(numbers):
+        raise errors.UserError(f"{method} found no image that passes the filters: search exactly")
+    table = _table(opened, shards, similarity, numbers, verify)
+    return Found(rows=table, looked=looked, recall=recall)
 
 
-def _table(opened, shards, similarity: np.ndarray, numbers: np.ndarray) -> rows.Table:
+def _table(
+    opened: archive.Archive, shards: Sequence[archive.Shard], similarity: np.ndarray,
+    numbers: np.ndarray, verify: bool,
+) -> rows.Table:  # fmt: skip
     import pyarrow as pa
 
     first = np.concatenate([[0], np.cumsum([shard.count for shard in shards])])
     at = np.searchsorted(first, numbers, "right") - 1
+    if verify:
+        opened.verify([shards[i] for i in sorted({*at.tolist()})], (archive.ROWS,))
     found = [
         rows.take(opened.file(shards[i], archive.ROWS), [number - int(first[i])])
         for i, number in zip(at.tolist(), numbers.tolist(), strict=True)

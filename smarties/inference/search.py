@@ -33,7 +33,8 @@ class Part:
       vectors: [n, D] of any length, in memory or a memory map; float32, float16 or int8.
       keep: [n] bool, the rows to look at; None for all.
       shift, scale: [D]; vectors are compared as (x - shift) / scale. None for as they are.
-      rows: [n], what each stored vector is multiplied by to be x; None for 1.
+      rows: [n], what each stored vector is multiplied by; None for 1.
+      zero: [D], what is added to that to be x; None for 0.
     """
 
     vectors: np.ndarray
@@ -41,6 +42,15 @@ class Part:
     shift: np.ndarray | None = None
     scale: np.ndarray | None = None
     rows: np.ndarray | None = None
+    zero: np.ndarray | None = None
+
+
+def plain(part: Part, chosen: Any = slice(None)) -> np.ndarray:
+    """Returns the vectors x [n, D] float32 of a part, or of some rows of it."""
+    x = np.asarray(part.vectors[chosen], np.float32)
+    if part.rows is not None:
+        x = x * np.asarray(part.rows[chosen], np.float32)[:, None]
+    return x if part.zero is None else x + np.asarray(part.zero, np.float32)
 
 
 def top_k(
@@ -121,20 +131,26 @@ def _chunks(parts: Sequence[Part], size: int, mesh: Mesh | None) -> Iterator[tup
     whole = None if mesh is None else NamedSharding(mesh, P())
     first = 0
     for part in parts:
-        shift = np.zeros(part.vectors.shape[1]) if part.shift is None else part.shift
-        scale = np.ones(part.vectors.shape[1]) if part.scale is None else part.scale
-        about = jax.device_put((np.float32(shift), np.float32(scale)), whole)
+        shift = part.shift
+        if part.zero is not None:
+            shift = -part.zero if shift is None else shift - part.zero
+        about = jax.device_put((_single(shift), _single(part.scale)), whole)
         for start in range(0, len(part.vectors), size):
             vectors = part.vectors[start : start + size]
             n = len(vectors)
             keep = np.ones(n, bool) if part.keep is None else part.keep[start : start + n]
-            rows = np.ones(n) if part.rows is None else part.rows[start : start + n]
+            rows = None if part.rows is None else part.rows[start : start + n]
             if n < size:
                 vectors = np.pad(vectors, ((0, size - n), (0, 0)))
-                keep, rows = np.pad(keep, (0, size - n)), np.pad(rows, (0, size - n))
-            chunk = jax.device_put((vectors, np.float32(rows), keep), split)
+                keep = np.pad(keep, (0, size - n))
+                rows = None if rows is None else np.pad(rows, (0, size - n))
+            chunk = jax.device_put((vectors, _single(rows), keep), split)
             yield *chunk, jax.device_put(np.int32(first + start), whole), *about
         first += len(part.vectors)
+
+
+def _single(values: Any) -> np.ndarray | None:
+    return None if values is None else np.asarray(values, np.float32)
 
 
 @functools.cache
@@ -143,25 +159,28 @@ def _step(k: int, block: int, mesh: Mesh | None) -> Any:
     axes = None if mesh is None else mesh.axis_names
 
     def step(best, wrong, queries, vectors, rows, keep, first, shift, scale):
-        vectors = vectors.astype(jnp.float32) * rows[:, None]
-        vectors = (vectors - shift[None]) / scale[None]
-        length = jnp.linalg.norm(vectors, axis=1, keepdims=True)
-        bad = (keep & ~jnp.isfinite(length[:, 0])).sum(dtype=jnp.int32)
-        vectors = vectors / jnp.maximum(length, TINY)
+        vectors = vectors.astype(jnp.float32)  # what is None costs nothing
+        vectors = vectors if rows is None else vectors * rows[:, None]
+        vectors = vectors if shift is None else vectors - shift[None]
+        vectors = vectors if scale is None else vectors / scale[None]
+        length = jnp.linalg.norm(vectors, axis=1)
+        bad = (keep & ~jnp.isfinite(length)).sum(dtype=jnp.int32)
+        share = jnp.where(keep, 1 / jnp.maximum(length, TINY), jnp.nan)
         if axes is not None:
             first += jax.lax.axis_index(axes) * len(vectors)
             bad = jax.lax.psum(bad, axes)
 
         def search(one):
             known, places, asked = one
-            found = _within(asked, vectors, keep, first, k, block)
+            found = _within(asked, vectors, share, first, k, block)
             if axes is not None:  # in the order of devices, so that lower rows stay first
                 found = [
                     jnp.moveaxis(jax.lax.all_gather(x, axes), 0, 1).reshape(len(x), -1)
                     for x in found
                 ]
             both = zip((known, places), found, strict=True)
-            return _top(*(jnp.concatenate(two, 1) for two in both), k)
+            values, numbers = (jnp.concatenate(two, 1) for two in both)
+            return _top(values, numbers, k)
 
         return jax.lax.map(search, (*best, queries)), wrong + bad
 
@@ -175,14 +194,14 @@ def _step(k: int, block: int, mesh: Mesh | None) -> Any:
     )
 
 
-def _within(queries, vectors, keep, first, k: int, block: int) -> Best:
-    """Returns the best k rows of a chunk.
+def _within(queries, vectors, share, first, k: int, block: int) -> Best:
+    """Returns the best k rows of a chunk; `share` is 1 / length, NaN of rows not to look at.
 
     They lie in the k blocks with the highest maxima (of equal ones, in the first): what is in
     another block has k maxima before it. So only maxima and k blocks are sorted.
     """
     similarity = jnp.matmul(queries, vectors.T, precision=jax.lax.Precision.HIGHEST)
-    similarity = jnp.where(keep[None], similarity, -jnp.inf)
+    similarity = jnp.where(jnp.isnan(share)[None], -jnp.inf, similarity * share[None])
     blocks = similarity.reshape(len(queries), -1, block)
     _, chosen = jax.lax.top_k(blocks.max(2), k)
     chosen = jnp.sort(chosen, 1)
