@@ -1,4 +1,4 @@
-"""`smarties evaluate`: frozen features on labelled data, always beside their baselines."""
+"""`smarties evaluate`: frozen features, probed or searched by, always beside their baselines."""
 
 import argparse
 import importlib.util
@@ -17,14 +17,22 @@ def main(argv: Sequence[str]) -> None:
     arguments, overrides = _parser().parse_known_args(argv)
     if importlib.util.find_spec("sklearn") is None:
         raise errors.UserError("evaluate needs scikit-learn: pip install 'smarties[evaluate]'")
-    from smarties.inference import evaluation, protocol, results
+    from smarties.inference import evaluation, protocol, results, retrieval, retrieval_protocol
+
+    tasks = {
+        "classification": (protocol.DEFAULTS, evaluation.Evaluation),
+        "retrieval": (retrieval_protocol.DEFAULTS, retrieval.Retrieval),
+    }
 
     def resolve(config):
-        return settings.resolve(config, protocol.DEFAULTS)
+        task = config.get("task", "classification")
+        if task not in tasks:
+            raise errors.unknown("task of an evaluation", task, tasks)
+        return settings.resolve(config, tasks[task][0])
 
     config = configuration.load(arguments.config, overrides, resolve).to_dict()
     loaded = loading.load(arguments.weights, heads=arguments.heads) if arguments.weights else None
-    trial = evaluation.Evaluation(config, loaded, arguments.weights or "")
+    trial = tasks[config["task"]][1](config, loaded, arguments.weights or "")
     path = Path(arguments.results)
     known = {row["key"] for row in results.read(path)}
     keys = [trial.key(run) for run in trial.runs]
@@ -41,6 +49,8 @@ def main(argv: Sequence[str]) -> None:
         )
     rows = [row for row in results.read(path) if row["key"] in keys]
     print(f"\n{results.text([results.HEADER, *results.table(rows)])}")
+    for lines in results.ways(rows):
+        print(f"\n{results.text(lines)}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,6 +17,8 @@ def main(argv: Sequence[str]) -> None:
         raise errors.UserError(f"{path} has no rows of results: `smarties evaluate` writes them")
     lines = [results.HEADER, *results.table(rows, arguments.metric)]
     print(results.text(lines, arguments.markdown))
+    for table in results.ways(rows, arguments.metric):
+        print(f"\n{results.text(table, arguments.markdown)}")
     if arguments.figures:
         from smarties.figures import evaluation
 

@@ -41,16 +41,21 @@ class Part:
 
 
 def read(
-    source: sources.Source, key: str, classes: Sequence[str], indices: Sequence[int] | None = None
+    source: sources.Source,
+    key: str,
+    classes: Sequence[str],
+    indices: Sequence[int] | None = None,
+    present: float = 0.0,
 ) -> tuple[Part, np.ndarray]:
     """Returns examples with the labels `key`, and their ids [n].
 
     Args:
       source: each example has `key`: an index, uint8 [L] with 1 where a class is present, or a map
-        [H, W] of indices, of which the most frequent counts.
+        [H, W] of indices, of which the most frequent counts, or all with enough pixels.
       key: e.g. "labels".
       classes: names, L of them.
       indices: which; None for all.
+      present: share of a map's pixels above which a class counts; 0 for the most frequent alone.
 
     Raises:
       UserError: no such key, or labels that do not fit the classes.
@@ -64,13 +69,22 @@ def read(
     rows, ids = [], []
     for batch, count in pipeline.sequential(source, chosen.tolist()):
         for value, name in zip(batch[key][:count], batch["id"][:count], strict=True):
-            rows.append(_row(np.asarray(value), len(classes), f"{key} of example {name}"))
+            where = f"{key} of example {name}"
+            rows.append(_row(np.asarray(value), len(classes), where, present))
             ids.append(str(name))
     labels = np.stack(rows) if rows else np.zeros((0, len(classes)), np.uint8)
-    return Part(source, chosen, labels, rank == 1), np.array(ids)
+    return Part(source, chosen, labels, rank == 1 or (rank > 1 and present > 0)), np.array(ids)
 
 
-def _row(value: np.ndarray, classes: int, where: str) -> np.ndarray:
+def unlabelled(source: sources.Source) -> tuple[Part, np.ndarray]:
+    """Returns all examples as of one class, and their ids [n]."""
+    ids = [
+        str(name) for batch, count in pipeline.sequential(source) for name in batch["id"][:count]
+    ]
+    return Part(source, np.arange(len(ids)), np.ones((len(ids), 1), np.uint8), True), np.array(ids)
+
+
+def _row(value: np.ndarray, classes: int, where: str, present: float) -> np.ndarray:
     """Returns uint8 [L] of one example's labels."""
     if value.ndim == 1:
         if len(value) != classes:
@@ -84,9 +98,10 @@ def _row(value: np.ndarray, classes: int, where: str) -> np.ndarray:
             raise errors.UserError(
                 f"{where}: {label} is none of {classes} classes: labels are 0 to {classes - 1}"
             )
-    row = np.zeros(classes, np.uint8)
-    row[np.bincount(flat.astype(int)).argmax()] = 1
-    return row
+    counts = np.bincount(flat.astype(int), minlength=classes)
+    if value.ndim and present:
+        return (counts > present * flat.size).astype(np.uint8)
+    return (np.arange(classes) == counts.argmax()).astype(np.uint8)
 
 
 def split(

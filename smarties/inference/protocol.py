@@ -17,6 +17,7 @@ STATISTICS, CONVOLUTIONS = "band statistics", "random convolutions"
 
 DEFAULTS: dict[str, Any] = {
     "name": "evaluation",
+    "task": "classification",  # or "retrieval", see `retrieval_protocol`
     "seed": 0,
     # "held_out": settings are chosen on the split validation, and test is looked at once.
     # "released": as the paper did it, kNN with k 20 and temperature 0.07 on CLS, and what else

@@ -126,12 +126,39 @@ def table(rows: Iterable[Row], metric: str | None = None) -> list[tuple[str, ...
     return lines
 
 
+def ways(rows: Iterable[Row], metric: str | None = None) -> list[list[tuple[str, ...]]]:
+    """Returns a table, its first line the header, of each retrieval: a column for each sensor pair.
+
+    Args:
+      rows: of a file; others than of retrieval do not count.
+      metric: in place of each row's main one.
+    """
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if "query" in row and (metric or main_metric(row)) in row["metrics"]:
+            kind = [row[name] for name in ("name", "data", "protocol", "seed", "select")]
+            found.setdefault(json.dumps(kind), []).append(row)
+    tables = []
+    for group in found.values():
+        pairs = list(dict.fromkeys(row["sensor"] for row in group))
+        lines: dict[tuple[str, str], dict[str, str]] = {}
+        for row in group:
+            value, low, high = (100 * x for x in row["metrics"][metric or main_metric(row)])
+            cells = lines.setdefault((said(row), row["probe"]), {})
+            cells[row["sensor"]] = f"{value:.1f} ({low:.1f} to {high:.1f})"
+        head = (f"{group[0]['name']}: {metric or main_metric(group[0])}, %", "probe", *pairs)
+        body = [(*name, *(cells.get(p, "") for p in pairs)) for name, cells in lines.items()]
+        tables.append([head, *body])
+    return tables
+
+
 def condition(row: Row) -> str:
     """Returns what of a row is not the features, in words."""
     bands = f" ({row['bands']})" if row["bands"] else ""
     track = f", {row['track']} {row['level']}" if row["track"] else ""
     seed = f", seed {row['seed']}" if row["seed"] else ""
-    return f"{row['protocol']}, {row['sensor']}{bands}, {row['labelled']} labels{track}{seed}"
+    labelled = f", {row['labelled']} labels" if row["labelled"] else ""
+    return f"{row['protocol']}, {row['sensor']}{bands}{labelled}{track}{seed}"
 
 
 def said(row: Row) -> str:

@@ -1,0 +1,88 @@
+"""Features of queries by one sensor and of an archive by another, comparable by cosine."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from smarties import errors
+from smarties.data import subsets
+from smarties.inference import baselines, features, model, query_sets
+from smarties.inference import retrieval_protocol as settings
+from smarties.inference.protocol import CONVOLUTIONS, STATISTICS
+from smarties.metrics import neighbours
+
+
+class TwoSensors:
+    """Encodes the sets of a configuration, each of their images once."""
+
+    def __init__(
+        self, config: Mapping[str, Any], sets: query_sets.Sets, models: Mapping[str, model.Model]
+    ):
+        """Keeps what is given; `models` are by the names of features.
+
+        Raises:
+          UserError: a source without a sensor of the configuration, or a sensor without its bands.
+        """
+        self._config, self._sets, self._models = config, sets, models
+        self._kept: dict[Any, features.Features] = {}
+        for way in settings.ways(config):
+            for name, sensor in zip(query_sets.SETS, way, strict=True):
+                self._view(name, sensor)
+
+    def common(self, query: str, archive: str) -> tuple[str, ...]:
+        """Returns the bands of the archive's sensor that the query's has the like of."""
+        asked, there = self._view("query", query).sensor, self._view("archive", archive).sensor
+        like = baselines.matched(there, asked).sum(1) > 0
+        return tuple(name for name, has in zip(there.names, like, strict=True) if has)
+
+    def __call__(self, run: settings.Run) -> tuple[np.ndarray, np.ndarray]:
+        """Returns features [Q, D] and [A, D] of a run.
+
+        Raises:
+          UserError: an image whose features are not finite.
+        """
+        encoder = self._encoder(run.features, run.query, run.archive)
+        wanted = {"query": run.query, "archive": run.archive}
+        found = [self._features(run, encoder, name, sensor) for name, sensor in wanted.items()]
+        centred = self._config["centred"] or run.features not in self._models
+        return tuple(map(neighbours.centred, found)) if centred else tuple(found)
+
+    def _features(
+        self, run: settings.Run, encoder: features.Encoder, name: str, sensor: str
+    ) -> np.ndarray:
+        part: subsets.Part = getattr(self._sets, name)
+        key = encoder, part.source, sensor
+        if key not in self._kept:
+            seen, batch = self._view(name, sensor), self._config["batch_size"]
+            self._kept[key] = features.extract(encoder, part, seen, batch)
+        made = self._kept[key]
+        values = made[run.pooling] if run.pooling else next(iter(made.values()))
+        bad = np.flatnonzero(~np.isfinite(values).all(1))
+        if len(bad):
+            raise errors.UserError(
+                f"{run.features} of {sensor} are not finite for example "
+                f"{self._sets.ids(name)[bad[0]]}: leave it out, or check its pixels and the weights"
+            )
+        return values
+
+    def _view(self, name: str, sensor: str) -> features.View:
+        bands = settings.bands(self._config, sensor)
+        return features.view(self._sets.sources[name], sensor, bands)
+
+    @functools.cache  # noqa: B019  one evaluation lives as long as the process
+    def _encoder(self, name: str, query: str, archive: str) -> features.Encoder:
+        if name in self._models:
+            size = self._config["size"] or None
+            return features.Transformer(self._models[name], self._config["poolings"], size)
+        bands = self.common(query, archive)
+        whole = self._view("archive", archive).whole
+        if name == STATISTICS:
+            return baselines.Statistics(whole.select(bands))
+        assert name == CONVOLUTIONS
+        seen = features.View(whole, bands)
+        options = dict(self._config["convolutions"])
+        return baselines.convolutions(
+            self._sets.archive, seen, seed=self._config["seed"], **options
+        )
