@@ -17,14 +17,16 @@ def main(argv: Sequence[str]) -> None:
     arguments, overrides = _parser().parse_known_args(argv)
     if importlib.util.find_spec("sklearn") is None:
         raise errors.UserError("evaluate needs scikit-learn: pip install 'smarties[evaluate]'")
-    from smarties.inference import evaluation, protocol, results
+    from smarties.inference import dense, evaluation, protocol, results
 
     def resolve(config):
         return settings.resolve(config, protocol.DEFAULTS)
 
     config = configuration.load(arguments.config, overrides, resolve).to_dict()
     loaded = loading.load(arguments.weights, heads=arguments.heads) if arguments.weights else None
-    trial = evaluation.Evaluation(config, loaded, arguments.weights or "")
+    kinds = {protocol.SEGMENTATION: dense.Segmentation}
+    kind = kinds.get(config["task"], evaluation.Evaluation)
+    trial = kind(config, loaded, arguments.weights or "")
     path = Path(arguments.results)
     known = {row["key"] for row in results.read(path)}
     keys = [trial.key(run) for run in trial.runs]

@@ -41,7 +41,11 @@ class Part:
 
 
 def read(
-    source: sources.Source, key: str, classes: Sequence[str], indices: Sequence[int] | None = None
+    source: sources.Source,
+    key: str,
+    classes: Sequence[str],
+    indices: Sequence[int] | None = None,
+    ignore: int | None = None,
 ) -> tuple[Part, np.ndarray]:
     """Returns examples with the labels `key`, and their ids [n].
 
@@ -51,6 +55,7 @@ def read(
       key: e.g. "labels".
       classes: names, L of them.
       indices: which; None for all.
+      ignore: labels are maps, where this stands for no class, and all classes of a map count.
 
     Raises:
       UserError: no such key, or labels that do not fit the classes.
@@ -61,16 +66,21 @@ def read(
         known = [k for k, v in first.items() if k not in ("images", "valid", "id")]
         raise errors.unknown("key of labels in the source's examples", key, known)
     rank = np.ndim(first[key])
+    if ignore is not None and rank != 2:
+        raise errors.UserError(
+            f"{key} of example {first['id']} is no map [H, W]: data.labels must name one"
+        )
     rows, ids = [], []
     for batch, count in pipeline.sequential(source, chosen.tolist()):
         for value, name in zip(batch[key][:count], batch["id"][:count], strict=True):
-            rows.append(_row(np.asarray(value), len(classes), f"{key} of example {name}"))
+            where = f"{key} of example {name}"
+            rows.append(_row(np.asarray(value), len(classes), where, ignore))
             ids.append(str(name))
     labels = np.stack(rows) if rows else np.zeros((0, len(classes)), np.uint8)
-    return Part(source, chosen, labels, rank == 1), np.array(ids)
+    return Part(source, chosen, labels, rank == 1 or ignore is not None), np.array(ids)
 
 
-def _row(value: np.ndarray, classes: int, where: str) -> np.ndarray:
+def _row(value: np.ndarray, classes: int, where: str, ignore: int | None) -> np.ndarray:
     """Returns uint8 [L] of one example's labels."""
     if value.ndim == 1:
         if len(value) != classes:
@@ -78,13 +88,16 @@ def _row(value: np.ndarray, classes: int, where: str) -> np.ndarray:
         if not np.isin(value, (0, 1)).all():
             raise errors.UserError(f"{where}: {max(value, key=abs)} is not 0 or 1")
         return value.astype(np.uint8)
-    flat = value.ravel()
-    for label in (flat.min(), flat.max()):
+    flat = value.ravel() if ignore is None else np.unique(value[value != ignore])
+    for label in (flat.min(), flat.max()) if len(flat) else ():
         if not 0 <= label < classes:
             raise errors.UserError(
                 f"{where}: {label} is none of {classes} classes: labels are 0 to {classes - 1}"
             )
     row = np.zeros(classes, np.uint8)
+    if ignore is not None:
+        row[flat] = 1
+        return row
     row[np.bincount(flat.astype(int)).argmax()] = 1
     return row
 
@@ -155,20 +168,24 @@ def _stratified(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def without_empty(
-    parts: Mapping[str, Part], classes: Sequence[str], leave_out: bool
+    parts: Mapping[str, Part],
+    classes: Sequence[str],
+    leave_out: bool,
+    needed: Sequence[str] = ("train", "test"),
 ) -> tuple[dict[str, Part], tuple[str, ...]]:
-    """Returns the splits with the classes that have both a training and a test example, and these.
+    """Returns the splits with the classes that have an example in all `needed`, and these.
 
     Args:
-      parts: by split, "train" and "test" among them.
+      parts: by split, those needed among them.
       classes: names.
       leave_out: drop the other classes, and single-label examples of them.
+      needed: splits.
 
     Raises:
       UserError: there is an empty class, and it is not to be left out.
     """
     kept = np.ones(len(classes), bool)
-    for split in ("train", "test"):
+    for split in needed:
         there = parts[split].labels.any(0)
         if not leave_out and not there.all():
             names = ", ".join(classes[i] for i in np.flatnonzero(~there).tolist())
@@ -178,7 +195,7 @@ def without_empty(
             )
         kept &= there
     if kept.sum() < 2:
-        raise errors.UserError("fewer than two classes have a training and a test example")
+        raise errors.UserError(f"fewer than two classes have an example in {', '.join(needed)}")
     found = {}
     for name, part in parts.items():
         rows = np.arange(len(part)) if part.multi else np.flatnonzero(part.labels[:, kept].any(1))

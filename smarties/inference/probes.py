@@ -128,18 +128,44 @@ def _knn(train, labels, multi: bool, grid) -> Iterator[Setting]:
 def _logistic(train, labels, multi: bool, grid) -> Iterator[Setting]:
     """Yields logistic regressions on standardised features, from strong to weak regularisation."""
     scale = _Scale(train, standardise=True)
-    inputs = np.pad(scale(train), ((0, 0), (0, 1)), constant_values=1.0)
-    weights = np.zeros((inputs.shape[1], labels.shape[1]))
-    for strength in sorted(grid["C"]):
-        if not strength > 0:
-            raise UserError(f"logistic: C is {strength}: the inverse of a penalty, above 0")
-        weights = regression(inputs, labels, strength, multi, weights)
+    for strength, weights in _solutions(scale(train), labels, multi, grid):
 
         def predict(features, weights=weights):
             odds = scale(features) @ weights[:-1] + weights[-1]
             return special.expit(odds) if multi else special.softmax(odds, axis=1)
 
         yield {"C": strength}, predict
+
+
+def linear(
+    train: np.ndarray, labels: np.ndarray, grid: Mapping[str, Sequence[Any]]
+) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    """Yields (C, weights [D, L], bias [L]) of softmax regressions, on the features as they are.
+
+    Those of `fit`'s "logistic", with the standardisation taken in: for features too many to keep.
+
+    Args:
+      train: [n, D], finite.
+      labels: [n, L], one of a row 1.
+      grid: values of C.
+    """
+    scale = _Scale(train, standardise=True)
+    for strength, found in _solutions(scale(train), labels, False, grid):
+        weights = found[:-1] / scale.std[:, None]
+        yield strength, weights, found[-1] - scale.mean @ weights
+
+
+def _solutions(
+    inputs: np.ndarray, labels: np.ndarray, multi: bool, grid
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Yields (C, weights [D + 1, L]) from strong to weak regularisation, the constant last."""
+    inputs = np.pad(inputs, ((0, 0), (0, 1)), constant_values=1.0)
+    weights = np.zeros((inputs.shape[1], labels.shape[1]))
+    for strength in sorted(grid["C"]):
+        if not strength > 0:
+            raise UserError(f"logistic: C is {strength}: the inverse of a penalty, above 0")
+        weights = regression(inputs, labels, strength, multi, weights)
+        yield strength, weights
 
 
 def regression(
