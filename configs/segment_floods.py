@@ -27,7 +27,7 @@ def get_config(arg="held_out"):
     config.name, config.seed, config.protocol = "floods-one-scene", 0, arg
     config.task, config.sensor = "segmentation", "sentinel2-l1c"
     config.segmentation = dict(shared_scenes=True)
-    config.logistic = dict(C=(1e-4, 1e-3, 1e-2, 1e-1, 1.0))
+    config.logistic = dict(C=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0))
     config.convolutions = dict(filters=64)
     config.data = dict(
         labels="map",

@@ -43,6 +43,21 @@ def main(argv: Sequence[str]) -> None:
         )
     rows = [row for row in results.read(path) if row["key"] in keys]
     print(f"\n{results.text([results.HEADER, *results.table(rows)])}")
+    if arguments.figures:
+        _draw(trial, rows, Path(arguments.figures))
+
+
+def _draw(trial, rows, directory: Path) -> None:
+    """Writes the pictures of rows, and of maps some beside the truth, into a folder."""
+    from smarties.figures import evaluation, segmentation
+    from smarties.inference import dense, results
+
+    for file in evaluation.write(results.groups(rows), directory):
+        print(file)
+    if isinstance(trial, dense.Segmentation):
+        shown = [(p.example, p.truth, p.maps) for p in trial.pictures(rows)]
+        file = directory / f"{rows[0]['name']}-{trial.sensor.name}-maps.png"
+        print(segmentation.write(shown, file, trial.sensor, trial.classes))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,5 +78,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--heads", type=int, help="of the encoder, where a file does not tell")
     parser.add_argument("--results", default=RESULTS, metavar="FILE", help=f"default: {RESULTS}")
+    parser.add_argument("--figures", metavar="DIR", help="also draw pictures into a folder")
     parser.add_argument("--again", action="store_true", help="do runs that have a row already")
     return parser

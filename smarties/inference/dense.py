@@ -21,6 +21,7 @@ from smarties.errors import UserError
 from smarties.inference import baselines, evaluation, features, pixels, probes, protocol, results
 from smarties.inference.protocol import CONVOLUTIONS, PIXELS, Run
 from smarties.metrics import segmentation as metrics
+from smarties.spectrum.bands import Sensor
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,6 +94,16 @@ class Segmentation(evaluation.Evaluation):
 
     Pixels without a class and those the sensor does not see are neither learnt from nor judged.
     """
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self._splits.classes
+
+    @property
+    def sensor(self) -> Sensor:
+        """The sensor that is looked at, with all the bands of its images."""
+        return self._view(self.runs[0], "train").whole
 
     def pictures(self, rows: Sequence[results.Row], count: int = 4) -> list[Picture]:
         """Returns test images with most classes, under the model and the best baseline.

@@ -39,7 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "convolutions": {"filters": 256, "patch": 3},
     # Pixels that are learnt from, spread over the images; side of the window that features of the
     # baselines are averaged over; whether splits may have parts of one scene.
-    "segmentation": {"pixels": 10_000, "window": 9, "shared_scenes": False},
+    "segmentation": {"pixels": 5_000, "window": 9, "shared_scenes": False},
     # The probe is as trained, the test images are not: fewer bands (sets of names with commas),
     # coarser (shares of the pixels per side), of another sensor. "noise": wrong training labels.
     "tracks": {"bands": (), "resolution": (), "sensor": (), "noise": ()},
