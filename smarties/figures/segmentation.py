@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps, figure, patches
+from matplotlib import colors, figure, patches
 
 from smarties.data import part
+from smarties.data.planet import world
 from smarties.errors import UserError
 from smarties.figures import scenes
 from smarties.spectrum.bands import Sensor
@@ -15,6 +16,10 @@ from smarties.spectrum.bands import Sensor
 # (example of a source, truth [H, W], predicted [H, W] by the words for the features)
 Shown = tuple[Mapping[str, Any], np.ndarray, Mapping[str, np.ndarray]]
 _UNKNOWN = (0.9, 0.9, 0.9)
+_COLOURS = dict(zip(world.LAND_COVER, scenes.COVER_COLOURS, strict=True)) | {
+    "trees": "#2f7d3b", "crops": "#f0d77a", "built": "#c0392b", "rangeland": "#c9a56b",
+    "flooded vegetation": "#6fb3a5", "not water": "#d9d2c0",
+}  # fmt: skip
 
 
 def picture(
@@ -34,7 +39,8 @@ def picture(
     sheet = figure.Figure(size, dpi=110, layout="constrained")
     axes = sheet.subplots(len(shown), count, squeeze=False)
     colours = np.full((256, 3), _UNKNOWN)
-    colours[: len(classes)] = np.resize(colormaps["tab20"](range(20))[:, :3], (len(classes), 3))
+    for i, name in enumerate(classes):
+        colours[i] = colors.to_rgb(_COLOURS.get(name, f"C{i % 10}"))
     for line, (example, truth, maps) in zip(axes, shown, strict=True):
         how, seen = scenes.views(example["images"][sensor.name], sensor)[0]
         panels = [(how, seen), ("truth", colours[truth])]

@@ -19,7 +19,7 @@ from smarties.data import part as parts
 from smarties.data import pipeline, subsets
 from smarties.errors import UserError
 from smarties.inference import baselines, evaluation, features, pixels, probes, protocol, results
-from smarties.inference.protocol import CONVOLUTIONS, PIXELS, Run
+from smarties.inference.protocol import CONSTANT, CONVOLUTIONS, PIXELS, Run
 from smarties.metrics import segmentation as metrics
 from smarties.spectrum.bands import Sensor
 
@@ -280,6 +280,7 @@ class Segmentation(evaluation.Evaluation):
         return {
             PIXELS: pixels.Bands(seen.sensor, window),
             CONVOLUTIONS: pixels.Filters(made, window),
+            CONSTANT: pixels.nothing,
         }
 
     @property

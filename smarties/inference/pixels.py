@@ -1,6 +1,6 @@
 """Features of single pixels that nothing was pretrained for: what token maps must beat.
 
-Both see a pixel alone or with what is around it, as far as a token does.
+They see a pixel alone, or with what is around it about as far as a token does, or not at all.
 """
 
 import dataclasses
@@ -12,6 +12,15 @@ import jax.numpy as jnp
 from smarties.inference import baselines, features
 from smarties.spectrum.bands import Sensor
 from smarties.typing import Array
+
+
+def nothing(image: Array, valid: Array, seen: features.View) -> dict[str, jax.Array]:
+    """Returns {"nothing": zeros [B, 1, 1, 1]}: what is learnt of them is the frequency of classes.
+
+    Where one class is most of the ground, other features may do no better.
+    """
+    del valid, seen
+    return {"nothing": jnp.zeros((len(image), 1, 1, 1))}
 
 
 @dataclasses.dataclass(frozen=True)

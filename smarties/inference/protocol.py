@@ -14,7 +14,7 @@ PROTOCOLS = ("held_out", "released")
 TRACKS = ("bands", "resolution", "sensor", "noise")
 MODEL, RANDOM = "model", "random weights"
 STATISTICS, CONVOLUTIONS = "band statistics", "random convolutions"
-PIXELS = "bands of the pixel"
+PIXELS, CONSTANT = "bands of the pixel", "most frequent class"
 CLASSIFICATION, SEGMENTATION = TASKS = ("classification", "segmentation")
 TOKENS = ("tokens", "final_tokens")  # before and after the final norm
 
@@ -57,7 +57,7 @@ class Run:
     """One row to come.
 
     Attributes:
-      features: `MODEL`, `RANDOM`, `STATISTICS`, `CONVOLUTIONS` or `PIXELS`.
+      features: `MODEL`, `RANDOM`, `STATISTICS`, `CONVOLUTIONS`, `PIXELS` or `CONSTANT`.
       probe: "knn" or "logistic".
       labelled: regime.
       track, level: "" and "", or one of `TRACKS` and how much of it.
@@ -119,8 +119,8 @@ def check(config: Mapping[str, Any]) -> None:
 def runs(config: Mapping[str, Any], model: bool) -> list[Run]:
     """Returns all rows of a configuration: baselines always, and a model's where there is one."""
     maps = config["task"] == SEGMENTATION
-    encoders = (PIXELS if maps else STATISTICS, CONVOLUTIONS)
-    encoders = ((MODEL, RANDOM) if model else ()) + encoders
+    known = (PIXELS, CONVOLUTIONS, CONSTANT) if maps else (STATISTICS, CONVOLUTIONS)
+    encoders = ((MODEL, RANDOM) if model else ()) + known
     conditions = [(amount, "", "") for amount in config["labelled"]] + [
         (config["labelled"][-1], track, f"{level:g}" if isinstance(level, float) else str(level))
         for track in TRACKS
