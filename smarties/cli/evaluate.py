@@ -17,10 +17,18 @@ def main(argv: Sequence[str]) -> None:
     arguments, overrides = _parser().parse_known_args(argv)
     if importlib.util.find_spec("sklearn") is None:
         raise errors.UserError("evaluate needs scikit-learn: pip install 'smarties[evaluate]'")
-    from smarties.inference import evaluation, protocol, results, retrieval, retrieval_protocol
+    from smarties.inference import (
+        dense,
+        evaluation,
+        protocol,
+        results,
+        retrieval,
+        retrieval_protocol,
+    )
 
     tasks = {
-        "classification": (protocol.DEFAULTS, evaluation.Evaluation),
+        protocol.CLASSIFICATION: (protocol.DEFAULTS, evaluation.Evaluation),
+        protocol.SEGMENTATION: (protocol.DEFAULTS, dense.Segmentation),
         "retrieval": (retrieval_protocol.DEFAULTS, retrieval.Retrieval),
     }
 
@@ -51,6 +59,21 @@ def main(argv: Sequence[str]) -> None:
     print(f"\n{results.text([results.HEADER, *results.table(rows)])}")
     for lines in results.ways(rows):
         print(f"\n{results.text(lines)}")
+    if arguments.figures:
+        _draw(trial, rows, Path(arguments.figures))
+
+
+def _draw(trial, rows, directory: Path) -> None:
+    """Writes the pictures of rows, and of maps some beside the truth, into a folder."""
+    from smarties.figures import evaluation, segmentation
+    from smarties.inference import dense, results
+
+    for file in evaluation.write(results.groups(rows), directory):
+        print(file)
+    if isinstance(trial, dense.Segmentation):
+        shown = [(p.example, p.truth, p.maps) for p in trial.pictures(rows)]
+        file = directory / f"{rows[0]['name']}-{trial.sensor.name}-maps.png"
+        print(segmentation.write(shown, file, trial.sensor, trial.classes))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,5 +94,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--heads", type=int, help="of the encoder, where a file does not tell")
     parser.add_argument("--results", default=RESULTS, metavar="FILE", help=f"default: {RESULTS}")
+    parser.add_argument("--figures", metavar="DIR", help="also draw pictures into a folder")
     parser.add_argument("--again", action="store_true", help="do runs that have a row already")
     return parser

@@ -1,5 +1,6 @@
 """A part of a source: some of its examples, cut into tiles, with some classes of its map."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from smarties import errors
 from smarties.data import sources
 
 IGNORE = 255  # of pixels whose class is left out
+_PLACE = re.compile(r"(.*)@(\d+),(\d+)")  # the id of a tile
 
 
 class Part(sources.Source):
@@ -98,6 +100,39 @@ class Part(sources.Source):
     def identity(self) -> dict[str, Any]:
         """Returns the options and the source's."""
         return {"kind": "part", **self._options, "source": self._source.identity()}
+
+
+def check_apart(
+    ids: Mapping[str, Sequence[str]], tiles: Mapping[str, tuple[int, int]], shared: bool
+) -> None:
+    """Raises `UserError` where splits share an example, a scene, or pixels of one.
+
+    Args:
+      ids: of the examples by split.
+      tiles: (height, width) of a split's, pixels.
+      shared: whether splits may have tiles of one scene, where these do not overlap.
+    """
+    scenes: dict[str, dict[str, list[tuple[int, int]]]] = {}
+    for split, names in ids.items():
+        for name in names:
+            scene, place = _PLACE.fullmatch(name), (0, 0)
+            if scene:
+                place = int(scene[2]), int(scene[3])
+            scenes.setdefault(scene[1] if scene else name, {}).setdefault(split, []).append(place)
+    for scene, splits in scenes.items():
+        for one, other in itertools.combinations(splits, 2):
+            said = f"scene {scene} is in split {one} and in split {other}"
+            if not shared:
+                raise errors.UserError(
+                    f"{said}: their tiles are no independent evidence; split by scene, or say "
+                    "segmentation.shared_scenes=True"
+                )
+            (high, wide), (tall, broad) = tiles[one], tiles[other]
+            down, right = np.moveaxis(
+                np.array(splits[other])[None] - np.array(splits[one])[:, None], -1, 0
+            )
+            if ((-tall < down) & (down < high) & (-broad < right) & (right < wide)).any():
+                raise errors.UserError(f"{said}, with tiles that overlap: give other columns")
 
 
 def _found(source: Any, ids: str) -> list[int]:

@@ -46,6 +46,7 @@ def read(
     classes: Sequence[str],
     indices: Sequence[int] | None = None,
     present: float = 0.0,
+    ignore: int | None = None,
 ) -> tuple[Part, np.ndarray]:
     """Returns examples with the labels `key`, and their ids [n].
 
@@ -56,6 +57,7 @@ def read(
       classes: names, L of them.
       indices: which; None for all.
       present: share of a map's pixels above which a class counts; 0 for the most frequent alone.
+      ignore: labels are maps, where this stands for no class, and all classes of a map count.
 
     Raises:
       UserError: no such key, or labels that do not fit the classes.
@@ -66,14 +68,19 @@ def read(
         known = [k for k, v in first.items() if k not in ("images", "valid", "id")]
         raise errors.unknown("key of labels in the source's examples", key, known)
     rank = np.ndim(first[key])
+    if ignore is not None and rank != 2:
+        raise errors.UserError(
+            f"{key} of example {first['id']} is no map [H, W]: data.labels must name one"
+        )
     rows, ids = [], []
     for batch, count in pipeline.sequential(source, chosen.tolist()):
         for value, name in zip(batch[key][:count], batch["id"][:count], strict=True):
             where = f"{key} of example {name}"
-            rows.append(_row(np.asarray(value), len(classes), where, present))
+            rows.append(_row(np.asarray(value), len(classes), where, present, ignore))
             ids.append(str(name))
     labels = np.stack(rows) if rows else np.zeros((0, len(classes)), np.uint8)
-    return Part(source, chosen, labels, rank == 1 or (rank > 1 and present > 0)), np.array(ids)
+    multi = rank == 1 or ignore is not None or (rank > 1 and present > 0)
+    return Part(source, chosen, labels, multi), np.array(ids)
 
 
 def unlabelled(source: sources.Source) -> tuple[Part, np.ndarray]:
@@ -84,7 +91,9 @@ def unlabelled(source: sources.Source) -> tuple[Part, np.ndarray]:
     return Part(source, np.arange(len(ids)), np.ones((len(ids), 1), np.uint8), True), np.array(ids)
 
 
-def _row(value: np.ndarray, classes: int, where: str, present: float) -> np.ndarray:
+def _row(
+    value: np.ndarray, classes: int, where: str, present: float, ignore: int | None
+) -> np.ndarray:
     """Returns uint8 [L] of one example's labels."""
     if value.ndim == 1:
         if len(value) != classes:
@@ -92,14 +101,14 @@ def _row(value: np.ndarray, classes: int, where: str, present: float) -> np.ndar
         if not np.isin(value, (0, 1)).all():
             raise errors.UserError(f"{where}: {max(value, key=abs)} is not 0 or 1")
         return value.astype(np.uint8)
-    flat = value.ravel()
-    for label in (flat.min(), flat.max()):
+    flat = value.ravel() if ignore is None else np.unique(value[value != ignore])
+    for label in (flat.min(), flat.max()) if len(flat) else ():
         if not 0 <= label < classes:
             raise errors.UserError(
                 f"{where}: {label} is none of {classes} classes: labels are 0 to {classes - 1}"
             )
     counts = np.bincount(flat.astype(int), minlength=classes)
-    if value.ndim and present:
+    if ignore is not None or (value.ndim and present):
         return (counts > present * flat.size).astype(np.uint8)
     return (np.arange(classes) == counts.argmax()).astype(np.uint8)
 
@@ -170,20 +179,24 @@ def _stratified(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def without_empty(
-    parts: Mapping[str, Part], classes: Sequence[str], leave_out: bool
+    parts: Mapping[str, Part],
+    classes: Sequence[str],
+    leave_out: bool,
+    needed: Sequence[str] = ("train", "test"),
 ) -> tuple[dict[str, Part], tuple[str, ...]]:
-    """Returns the splits with the classes that have both a training and a test example, and these.
+    """Returns the splits with the classes that have an example in all `needed`, and these.
 
     Args:
-      parts: by split, "train" and "test" among them.
+      parts: by split, those needed among them.
       classes: names.
       leave_out: drop the other classes, and single-label examples of them.
+      needed: splits.
 
     Raises:
       UserError: there is an empty class, and it is not to be left out.
     """
     kept = np.ones(len(classes), bool)
-    for split in ("train", "test"):
+    for split in needed:
         there = parts[split].labels.any(0)
         if not leave_out and not there.all():
             names = ", ".join(classes[i] for i in np.flatnonzero(~there).tolist())
@@ -193,7 +206,7 @@ def without_empty(
             )
         kept &= there
     if kept.sum() < 2:
-        raise errors.UserError("fewer than two classes have a training and a test example")
+        raise errors.UserError(f"fewer than two classes have an example in {', '.join(needed)}")
     found = {}
     for name, part in parts.items():
         rows = np.arange(len(part)) if part.multi else np.flatnonzero(part.labels[:, kept].any(1))

@@ -34,8 +34,12 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> bytes:
         return curves.svg(figure)
 
 
-def bars(values: Mapping[str, Sequence[float]], classes: Sequence[str]) -> bytes:
-    """Returns the SVG of average precision by class, a bar for each features' name."""
+def bars(
+    values: Mapping[str, Sequence[float | None]],
+    classes: Sequence[str],
+    said: str = "average precision",
+) -> bytes:
+    """Returns the SVG of a metric by class, a bar for each features' name; None has none."""
     width = 0.8 / max(len(values), 1)
     with matplotlib.rc_context(curves.FONT):
         size = (1.5 + (0.3 + 0.12 * len(values)) * len(classes), 3.2)
@@ -43,10 +47,10 @@ def bars(values: Mapping[str, Sequence[float]], classes: Sequence[str]) -> bytes
         axes = figure.subplots()
         for k, (name, heights) in enumerate(values.items()):
             at = np.arange(len(classes)) + (k - (len(values) - 1) / 2) * width
-            axes.bar(at, heights, 0.9 * width, color=curves.COLOURS[k], label=name)
+            axes.bar(at, np.array(heights, float), 0.9 * width, color=curves.COLOURS[k], label=name)
         _names(axes, classes)
         axes.set_ylim(0, 1)
-        axes.set_ylabel("average precision", fontsize=9, color=curves.SOFT)
+        axes.set_ylabel(said, fontsize=9, color=curves.SOFT)
         axes.grid(axis="y", color=curves.RULE, linewidth=0.8)
         axes.set_axisbelow(True)
         figure.legend(loc="outside upper left", frameon=False, fontsize=8.5, ncols=2)
@@ -117,7 +121,9 @@ def _pictures(rows: Sequence[Row]) -> dict[str, bytes]:
         most = max(row["examples"]["train"] for row in plain)
         best = _best([row for row in plain if row["examples"]["train"] == most], metric)
         classes = plain[0]["classes"]
-        made["classes"] = bars({name: row["per_class"] for name, row in best.items()}, classes)
+        said = "intersection over union" if metric == "miou" else "average precision"
+        values = {name: row["per_class"] for name, row in best.items()}
+        made["classes"] = bars(values, classes, said)
         shown = best.get("model") or max(best.values(), key=lambda row: row["metrics"][metric][0])
         if "confusion" in shown:
             made["confusion"] = confusion(np.array(shown["confusion"]), classes)

@@ -11,7 +11,7 @@ from smarties.data import sources
 from smarties.data.planet import world
 from smarties.spectrum import bands, registry
 
-_COVER_COLOURS = ("#2f5d9b", "#3f8f3f", "#1f5a33", "#b39a5c", "#a9c964", "#f0d77a", "#c0392b",
+COVER_COLOURS = ("#2f5d9b", "#3f8f3f", "#1f5a33", "#b39a5c", "#a9c964", "#f0d77a", "#c0392b",
                   "#b8aea3", "#f4f8fb", "#6fb3a5")  # fmt: skip
 # A class has one colour wherever it is; 255 means that none is known.
 _MAP_COLOURS = np.resize(colormaps["tab20"](range(20))[:, :3], (2**16, 3))
@@ -100,7 +100,7 @@ def _pictures(
         sensor = definitions.get(name) or registry.sensor(name)
         pictures += [(f"{name}, {how}", seen) for how, seen in views(image, sensor)]
     if "land_cover" in example:
-        colour = np.array([colors.to_rgb(c) for c in _COVER_COLOURS])
+        colour = np.array([colors.to_rgb(c) for c in COVER_COLOURS])
         main = world.LAND_COVER[np.bincount(example["land_cover"].ravel()).argmax()]
         when = f", day {float(example['time']):.0f}" if "time" in example else ""
         pictures.append((main + when, colour[example["land_cover"]]))

@@ -50,7 +50,7 @@ def _interpolate(row: np.ndarray, band: Band, sensor: Sensor) -> None:
         row[near[low + 1]] = place - low
 
 
-def _aligned(
+def aligned(
     image: jax.Array, valid: jax.Array, seen: features.View, reference: Sensor
 ) -> tuple[jax.Array, np.ndarray]:
     """Returns bands of `reference` [B, H, W, c] of a prepared image, and which [c] there are."""
@@ -77,7 +77,7 @@ class Statistics:
 @functools.partial(jax.jit, static_argnames=("seen", "reference"))
 def _statistics(image, valid, *, seen: features.View, reference: Sensor) -> jax.Array:
     image, valid = features.prepare(image, valid, seen)
-    bands, there = _aligned(image, valid, seen, reference)
+    bands, there = aligned(image, valid, seen, reference)
     known = valid[..., None] & there[None, None, None]
     pixels = jnp.where(known, bands, jnp.nan).reshape(len(image), -1, bands.shape[-1])
     levels = jnp.nanquantile(pixels, jnp.array(PERCENTILES) / 100, axis=1)
@@ -113,7 +113,7 @@ class Convolutions:
 
 @functools.partial(jax.jit, static_argnames=("seen", "reference"))
 def _convolve(image, valid, kernel, offset, bias, *, seen, reference) -> jax.Array:
-    image, _ = _aligned(*features.prepare(image, valid, seen), seen, reference)
+    image, _ = aligned(*features.prepare(image, valid, seen), seen, reference)
     response = jax.lax.conv_general_dilated(
         image, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
     ) + jnp.reshape(offset, (1, 1, 1, -1))

@@ -14,7 +14,7 @@ from smarties.inference import baselines, features, model, probes, protocol, res
 from smarties.inference.protocol import CONVOLUTIONS, MODEL, RANDOM, STATISTICS, Run
 from smarties.metrics import classification
 
-_REPLICATES = 200  # kept in a row, of its main metric
+REPLICATES = 200  # kept in a row, of its main metric
 
 
 class Evaluation:
@@ -39,7 +39,8 @@ class Evaluation:
         """
         protocol.check(config)
         self._config, self._weights = config, weights
-        self._splits = splits.Splits(config["data"], config["labelled"], config["seed"])
+        maps = config["segmentation"] if config["task"] == protocol.SEGMENTATION else None
+        self._splits = splits.Splits(config["data"], config["labelled"], config["seed"], maps)
         self._models = {}
         if loaded is not None:
             self._models = {MODEL: loaded, RANDOM: features.untrained(loaded, config["seed"])}
@@ -67,14 +68,8 @@ class Evaluation:
                 yield self._row(run)
 
     def _row(self, run: Run) -> results.Row:
-        config, truth = self._config, self._splits.parts["test"].labels
-        # Of a track, the probe and its settings are those of the images as they are.
-        plain = run if run.track == "noise" else dataclasses.replace(run, track="", level="")
-        fitted, fitting = self._fitted(plain)
-        test, reading = self._features(run, "test")
-        start = time.perf_counter()
-        probability = fitted(test)
-        seconds = fitting + reading + time.perf_counter() - start
+        config = self._config
+        found = self._judged(run)
         identity = protocol.identity(config, run)
         return {
             "key": self.key(run),
@@ -83,16 +78,32 @@ class Evaluation:
             "weights": self._weights if run.features == MODEL else "",
             "split": "test",
             "select": self._select,
-            "metrics": self._metrics(truth, probability),
-            "chosen": dict(fitted.chosen),
-            "examples": {"train": len(self._splits.regime(run.labelled)), "test": len(truth)},
             "config": protocol.digest(identity),
             "checkpoint": self._checkpoint(run),
             "data": self._splits.digest,
             "hardware": machine.hardware(),
+            **found,
+        }
+
+    def _judged(self, run: Run) -> results.Row:
+        """Returns the part of a row that is found: metrics, what was chosen, and evidence."""
+        truth = self._splits.parts["test"].labels
+        fitted, fitting = self._fitted(self._plain(run))
+        test, reading = self._features(run, "test")
+        start = time.perf_counter()
+        probability = fitted(test)
+        seconds = fitting + reading + time.perf_counter() - start
+        return {
+            "metrics": self._metrics(truth, probability),
+            "chosen": dict(fitted.chosen),
+            "examples": {"train": len(self._splits.regime(run.labelled)), "test": len(truth)},
             "seconds": round(seconds, 2),
             **self._evidence(truth, probability),
         }
+
+    def _plain(self, run: Run) -> Run:
+        """Returns the run whose probe is taken: of a track, that of the images as they are."""
+        return run if run.track == "noise" else dataclasses.replace(run, track="", level="")
 
     def _fitted(self, run: Run) -> tuple[probes.Probe, float]:
         """Returns the probe of a run, fitted once, and how long it and its features took."""
@@ -166,7 +177,7 @@ class Evaluation:
         """Returns what pictures and paired differences are made of."""
         drawn = classification.replicates(
             self._select, truth, probability,
-            multi=self._multi, draws=_REPLICATES, seed=self._config["seed"],
+            multi=self._multi, draws=REPLICATES, seed=self._config["seed"],
         )  # fmt: skip
         found = {
             "classes": list(self._splits.classes),

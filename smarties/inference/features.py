@@ -117,16 +117,19 @@ class Transformer:
 
     Attributes:
       loaded: the model.
-      poolings: "cls", "mean".
+      poolings: "cls", "mean"; and "tokens" and "final_tokens", maps before and after the norm.
       size: pixels per side it looks at; None for those of its training.
     """
 
     loaded: model.Model
-    poolings: tuple[embedding.Pooling, ...] = embedding.POOLINGS
+    poolings: tuple[model.Output, ...] = embedding.POOLINGS
     size: int | None = None
 
     def __call__(self, image: Array, valid: Array, seen: View) -> Mapping[str, jax.Array]:
-        """Returns {pooling: [B, D]}; sensors are standardised as in the model's training."""
+        """Returns {pooling: [B, D], or of tokens [B, h, w, D]}.
+
+        Sensors are standardised as in the model's training.
+        """
         config = self.loaded.config
         own = config.get("sensors", {})
         if seen.whole.name in own:
@@ -155,14 +158,21 @@ def _encode(
     rule: mixing.Rule,
     patch: int,
     size: int,
-    poolings: tuple[embedding.Pooling, ...],
+    poolings: tuple[model.Output, ...],
 ) -> dict[str, jax.Array]:
     image, _ = prepare(image, valid, seen, size)
     normed, raw = embedding.encode(
         encoder, params["encoder"], image,
         sensor=seen.sensor, spectrum=spectrum, rule=rule, patch=patch,
     )  # fmt: skip
-    return {p: embedding.pool(params, normed, raw, p).astype(jnp.float32) for p in poolings}
+    grid = (len(image), image.shape[1] // patch, image.shape[2] // patch, -1)
+    found = {}
+    for p in poolings:
+        if p in ("tokens", "final_tokens"):
+            found[p] = (raw if p == "tokens" else normed)[:, 1:].reshape(grid)
+        else:
+            found[p] = embedding.pool(params, normed, raw, p)
+    return {p: values.astype(jnp.float32) for p, values in found.items()}
 
 
 def untrained(loaded: model.Model, seed: int) -> model.Model:

@@ -14,10 +14,14 @@ PROTOCOLS = ("held_out", "released")
 TRACKS = ("bands", "resolution", "sensor", "noise")
 MODEL, RANDOM = "model", "random weights"
 STATISTICS, CONVOLUTIONS = "band statistics", "random convolutions"
+PIXELS, CONSTANT = "bands of the pixel", "most frequent class"
+CLASSIFICATION, SEGMENTATION = TASKS = ("classification", "segmentation")
+TOKENS = ("tokens", "final_tokens")  # before and after the final norm
 
 DEFAULTS: dict[str, Any] = {
     "name": "evaluation",
-    "task": "classification",  # or "retrieval", see `retrieval_protocol`
+    # Of images; or "segmentation", of pixels, by "logistic" alone; or see `retrieval_protocol`.
+    "task": CLASSIFICATION,
     "seed": 0,
     # "held_out": settings are chosen on the split validation, and test is looked at once.
     # "released": as the paper did it, kNN with k 20 and temperature 0.07 on CLS, and what else
@@ -34,6 +38,9 @@ DEFAULTS: dict[str, Any] = {
     "knn": {"k": (5, 20, 50), "temperature": (0.07,), "standardise": (False, True)},
     "logistic": {"C": (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)},
     "convolutions": {"filters": 256, "patch": 3},
+    # Pixels that are learnt from, spread over the images; side of the window that features of the
+    # baselines are averaged over; whether splits may have parts of one scene.
+    "segmentation": {"pixels": 5_000, "window": 9, "shared_scenes": False},
     # The probe is as trained, the test images are not: fewer bands (sets of names with commas),
     # coarser (shares of the pixels per side), of another sensor. "noise": wrong training labels.
     "tracks": {"bands": (), "resolution": (), "sensor": (), "noise": ()},
@@ -51,7 +58,7 @@ class Run:
     """One row to come.
 
     Attributes:
-      features: `MODEL`, `RANDOM`, `STATISTICS` or `CONVOLUTIONS`.
+      features: `MODEL`, `RANDOM`, `STATISTICS`, `CONVOLUTIONS`, `PIXELS` or `CONSTANT`.
       probe: "knn" or "logistic".
       labelled: regime.
       track, level: "" and "", or one of `TRACKS` and how much of it.
@@ -66,7 +73,7 @@ class Run:
 
 def check(config: Mapping[str, Any]) -> None:
     """Raises `UserError` for a value that cannot be; reads no data."""
-    for key, known in (("protocol", PROTOCOLS),):
+    for key, known in (("protocol", PROTOCOLS), ("task", TASKS)):
         if config[key] not in known:
             raise errors.unknown(key, config[key], known)
     for key, known in (("poolings", embedding.POOLINGS), ("probes", probes.PROBES)):
@@ -94,13 +101,27 @@ def check(config: Mapping[str, Any]) -> None:
     for share in config["tracks"]["noise"]:
         if not 0 <= share <= 1:
             raise errors.UserError(f"label noise of {share}: a share, 0 to 1")
+    if config["task"] == SEGMENTATION:
+        for what, given in (
+            ("tracks.noise", config["tracks"]["noise"]),
+            ("metrics", config["metrics"]),
+        ):
+            if given:
+                raise errors.UserError(f"{what} is {tuple(given)}: there is none of class maps")
+        for key in ("pixels", "window"):
+            if config["segmentation"][key] < 1:
+                raise errors.UserError(
+                    f"segmentation.{key} is {config['segmentation'][key]}: 1 or more"
+                )
     if not config["sensor"]:
         raise errors.UserError("sensor is not given: name the one whose images are looked at")
 
 
 def runs(config: Mapping[str, Any], model: bool) -> list[Run]:
     """Returns all rows of a configuration: baselines always, and a model's where there is one."""
-    encoders = ((MODEL, RANDOM) if model else ()) + (STATISTICS, CONVOLUTIONS)
+    maps = config["task"] == SEGMENTATION
+    known = (PIXELS, CONVOLUTIONS, CONSTANT) if maps else (STATISTICS, CONVOLUTIONS)
+    encoders = ((MODEL, RANDOM) if model else ()) + known
     conditions = [(amount, "", "") for amount in config["labelled"]] + [
         (config["labelled"][-1], track, f"{level:g}" if isinstance(level, float) else str(level))
         for track in TRACKS
@@ -110,7 +131,7 @@ def runs(config: Mapping[str, Any], model: bool) -> list[Run]:
         Run(features=encoder, probe=probe, labelled=amount, track=track, level=level)
         for amount, track, level in conditions
         for encoder in encoders
-        for probe in config["probes"]
+        for probe in (("logistic",) if maps else config["probes"])
     ]
 
 
@@ -123,6 +144,8 @@ def grid(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
         chosen = {"k": (20,), "temperature": (0.07,)}
         chosen["standardise"] = (False,) if transformer else (False, True)
     poolings = ("cls",) if config["protocol"] == "released" else tuple(config["poolings"])
+    if config["task"] == SEGMENTATION:
+        poolings = TOKENS
     return {**chosen, "variants": poolings} if transformer else chosen
 
 
@@ -133,6 +156,10 @@ def identity(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
         kept["size"] = config["size"]
     if run.features == CONVOLUTIONS:
         kept["convolutions"] = dict(config["convolutions"])
+    if config["task"] == SEGMENTATION:
+        section = config["segmentation"]
+        kept |= {"task": SEGMENTATION, "pixels": section["pixels"]}
+        kept |= {"window": section["window"]} if run.features in (PIXELS, CONVOLUTIONS) else {}
     return {**kept, "grid": grid(config, run), **dataclasses.asdict(run)}
 
 

@@ -52,7 +52,7 @@ def iou(confusion: np.ndarray) -> np.ndarray:
 
 
 def scores(
-    confusions: np.ndarray, names: Sequence[str] = (), seed: int = 0
+    confusions: np.ndarray, names: Sequence[str] = (), seed: int = 0, there: bool = False
 ) -> dict[str, tuple[float, float, float]]:
     """Returns {name: (value, low, high)} of confusions [n, L, L], one per image.
 
@@ -61,19 +61,45 @@ def scores(
     iou/<name>  of each class, where names are given
 
     The intervals resample images, not pixels: pixels of one image are no independent evidence.
+
+    Args:
+      confusions: of images, each with a pixel that counts.
+      names: of the classes.
+      seed: of the intervals.
+      there: classes that are nowhere in the truth count in no mean, predicted or not.
     """
-    whole = _values(confusions.sum(0, keepdims=True).astype(float), names)
+    count = counted(confusions) if there else np.ones(confusions.shape[-1], bool)
+    whole = _values(confusions.sum(0, keepdims=True).astype(float), names, count)
     n, classes = confusions.shape[:2]
     flat = confusions.reshape(n, -1).astype(np.float64)
     spread = bootstrap.intervals(
-        lambda weight: _values((weight @ flat).reshape(-1, classes, classes), names), n, seed=seed
-    )
+        lambda weight: _values((weight @ flat).reshape(-1, classes, classes), names, count),
+        n, seed=seed,
+    )  # fmt: skip
     return {name: (float(value[0]), *spread[name]) for name, value in whole.items()}
 
 
-def _values(summed: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+def counted(confusions: np.ndarray) -> np.ndarray:
+    """Returns which classes [L] have a pixel in the truth of confusions [n, L, L]."""
+    return confusions.sum((0, 2)) > 0
+
+
+def replicates(confusions: np.ndarray, draws: int, seed: int = 0) -> np.ndarray:
+    """Returns the mIoU [draws] of the classes there, of replicates of the images [n, L, L].
+
+    Paired where n and seed are equal.
+    """
+    n, classes = confusions.shape[:2]
+    flat, count = confusions.reshape(n, -1).astype(np.float64), counted(confusions)
+    summed = (weight @ flat for weight in bootstrap.counts(n, draws, seed))
+    return np.concatenate(
+        [_values(s.reshape(-1, classes, classes), (), count)["miou"] for s in summed]
+    )
+
+
+def _values(summed: np.ndarray, names: Sequence[str], count: np.ndarray) -> dict[str, np.ndarray]:
     by_class = iou(summed)
-    seen = np.isfinite(by_class)
+    seen = np.isfinite(by_class) & count[None]
     mean = np.where(seen, by_class, 0).sum(-1) / np.maximum(seen.sum(-1), 1)
     right = np.diagonal(summed, axis1=-2, axis2=-1).sum(-1) / summed.sum((-2, -1))
     return {"miou": mean, "accuracy": right} | {

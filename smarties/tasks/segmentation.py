@@ -13,7 +13,7 @@ from smarties.errors import UserError
 from smarties.losses import classification as losses
 from smarties.models import heads
 from smarties.tasks import adaptation
-from smarties.typing import Key, Tree
+from smarties.typing import Array, Key, Tree
 
 
 class Segmentation(adaptation.Adaptation):
@@ -58,14 +58,14 @@ class Segmentation(adaptation.Adaptation):
         return cast(jax.Array, self.head.apply({"params": params["head"]}, maps, side))
 
     def loss(self, params: Tree, batch: Tree, key: Key) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Returns the mean over pixels with a class, and the share of them that is right."""
+        """Returns the mean over pixels with a class and data, and the share of right ones."""
         part = batch["train"]
         keys = jax.random.split(key)
         window = self.window(keys[0], len(part["labels"]))
         images = self.inputs.view(part["images"], part["valid"], window)
-        labels = views.nearest(part["labels"], window, part["labels"].shape[1])
-        logits = self.scores(params, images, labels.shape[1], keys[1])
         ignore = self.data.train.ignore
+        labels = _known(part["labels"], part["valid"], window, ignore)
+        logits = self.scores(params, images, labels.shape[1], keys[1])
         values, count = losses.pixels(logits, labels, ignore, self.recipe.label_smoothing)
         total = jnp.maximum(count.sum(), 1)
         right = (logits.argmax(-1) == labels) & (labels != ignore)
@@ -97,9 +97,24 @@ class Segmentation(adaptation.Adaptation):
         return values
 
     def predictions(self, params: Tree, stream, sensors):
-        """Yields (predicted [H, W], true [H, W]) of each example of a stream."""
+        """Yields (predicted [H, W], true [H, W]) of each example of a stream.
+
+        Pixels that no sensor of the task sees are `ignore` in the truth: the same ones whichever
+        `sensors` the prediction is from, so that scores without a sensor compare.
+        """
         for batch, count in pipeline.sequential(stream, batch=self.data.batch):
             images, valid = ({n: batch[k][n] for n in sensors} for k in ("images", "valid"))
             side = batch["labels"].shape[1]
             found = np.asarray(self.probabilities(params, images, valid, side)).argmax(1)
-            yield from zip(found[:count], batch["labels"][:count], strict=True)
+            window = views.whole_window(len(found))
+            truth = np.asarray(_known(batch["labels"], batch["valid"], window, stream.ignore))
+            yield from zip(found[:count], truth[:count], strict=True)
+
+
+@functools.partial(jax.jit, static_argnames="ignore")
+def _known(labels: Array, valid: Tree, window: views.Window, ignore: int) -> jax.Array:
+    """Returns the window of labels [B, H, W], `ignore` where no sensor has a valid pixel."""
+    side = labels.shape[1]
+    seen = [views.nearest(jnp.asarray(mask), window, side) for mask in valid.values()]
+    labels = views.nearest(jnp.asarray(labels), window, side)
+    return jnp.where(jnp.stack(seen).any(0), labels, ignore)

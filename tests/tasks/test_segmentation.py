@@ -54,3 +54,24 @@ def test_heads_learn(head):
 def test_what_a_user_can_mend(task, message):
     with pytest.raises(errors.UserError, match=message):
         make(task=task)
+
+
+def test_pixels_that_no_sensor_sees_do_not_count():
+    """Nonsense labels under the edge of the swath change neither loss nor metrics."""
+    gaps = {**planet.PLANET, "gaps": 1.0}
+    test = dict(source={**gaps, "count": 8})
+    task, _ = make(data=dict(source={**gaps, "count": 128}), evaluate=dict(sets=dict(test=test)))
+    params = task.init(jax.random.key(0))
+    batch = next(iter(task.batches("train", 0, 1, 0)))
+    unseen = ~batch["train"]["valid"][planet.S2]
+    assert 0.1 < unseen.mean() < 0.9
+    wrong = np.where(unseen, (batch["train"]["labels"] + 3) % 10, batch["train"]["labels"])
+    other = {"train": {**batch["train"], "labels": wrong}}
+    (loss, said), (same, also) = (task.loss(params, b, jax.random.key(1)) for b in (batch, other))
+    assert float(loss) == float(same) and float(said["accuracy"]) == float(also["accuracy"])
+    stream = task.data.sets["test"]
+    for (_, truth), index in zip(
+        task.predictions(params, stream, tuple(task.data.sensors)), range(len(stream)), strict=True
+    ):
+        valid = stream[index]["valid"][planet.S2]
+        np.testing.assert_array_equal(truth, np.where(valid, stream[index]["labels"], 255))
