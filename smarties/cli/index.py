@@ -30,7 +30,8 @@ def main(argv: Sequence[str]) -> None:
     if given.batch < 1:
         raise errors.UserError(f"--batch {given.batch}: at least 1 image at a time")
     loaded = loading.load(given.weights, heads=given.heads)
-    out, weights = Path(given.out), str(Path(given.weights).absolute())
+    hub = given.weights.startswith(loading.HUB)
+    out, weights = Path(given.out), given.weights if hub else str(Path(given.weights).absolute())
     if given.repair:
         with writing.opened(out, loaded, weights, None) as writer:
             gone = writer.repair()
@@ -99,7 +100,7 @@ def _items(
                     seen = dataclasses.replace(seen, whole=trained)
                 simulated = isinstance(source, planet.Planet)
                 yield text, items.Examples(
-                    source, seen, text, planet.LAND_COVER if simulated else (),
+                    source, seen, given.source or text, planet.LAND_COVER if simulated else (),
                     seconds=DAY if simulated else 1.0,
                 )  # fmt: skip
                 continue

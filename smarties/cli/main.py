@@ -30,7 +30,11 @@ COMMANDS = {
     "report": "write the page of a run",
     "bench": "measure this machine",
 }
-_EXTRAS = {"rasterio": "geo", "tqdm": "geo"}  # which brings a package that is not there
+_EXTRAS = {
+    "rasterio": "geo",
+    "tqdm": "geo",
+    "pyarrow": "data",
+}  # which brings a package that is not there
 _MODULES = {"import": "import_"}  # a module cannot be called by a keyword
 
 

@@ -152,8 +152,8 @@ def _write(
     ]  # fmt: skip
     others = querying.places(opened, chosen, PLACES)
     title = f"Nearest to {Path(asked.scene).name}"
-    said = f"Cosine similarity in {opened.directory}, {found.looked} images."
-    text = neighbours.document(title, said, query, cards, others, notes)
+    said = (f"Cosine similarity, in {opened.directory}", *notes)
+    text = neighbours.document(title, said, query, cards, others)
     (folder / "index.html").write_text(text)
     (folder / "gallery.png").write_bytes(neighbours.gallery(title, query, cards, others))
 

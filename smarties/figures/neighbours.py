@@ -20,7 +20,8 @@ _STYLE = """<style>
 .found { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr));
   gap: 1.6rem 1.2rem; margin-top: 1.2rem; }
 .top { display: grid; grid-template-columns: 12rem 1fr; gap: 1rem 2.5rem; align-items: start; }
-.card img { width: 100%; aspect-ratio: 1; display: block; object-fit: cover; border-radius: 3px; }
+.card img { width: 100%; aspect-ratio: 1; display: block; object-fit: cover; border-radius: 3px;
+  image-rendering: pixelated; }
 .card b { display: block; margin-top: .4rem; font-variant-numeric: tabular-nums; }
 .card p { font-size: .82rem; line-height: 1.4; color: var(--soft); margin: 0;
   overflow-wrap: anywhere; }
@@ -46,21 +47,16 @@ class Card:
 
 
 def document(
-    title: str,
-    said: str,
-    query: Card,
-    found: Sequence[Card],
-    others: np.ndarray,
-    notes: Sequence[str],
+    title: str, said: Sequence[str], query: Card, found: Sequence[Card], others: np.ndarray
 ) -> str:
     """Returns a page that needs nothing beside itself.
 
     Args:
-      title, said: heading, and a sentence below it.
+      title: heading.
+      said: sentences below it.
       query: what was asked.
       found: the nearest first.
       others: [n, 2], longitude and latitude of images that were looked at.
-      notes: what one should know.
     """
     with matplotlib.rc_context(curves.FONT):
         figure = Figure(figsize=(6.4, 3.4), facecolor="none", layout="constrained")
@@ -71,8 +67,8 @@ def document(
         title,
         (
             _STYLE,
-            f"<h1>{html.escape(title)}</h1><p class='soft'>{html.escape(said)}</p>",
-            *(f"<p class='note'>{html.escape(note)}</p>" for note in notes),
+            f"<h1>{html.escape(title)}</h1>",
+            f"<p class='soft'>{'<br>'.join(map(html.escape, said))}</p>",
             f"<div class='top'>{_card(query.title, query)}<figure>{drawn}</figure></div>",
             f"<div class='found'>{cards}</div>",
         ),
@@ -130,12 +126,11 @@ def places(axes: Axes, query: Card, found: Sequence[Card], others: np.ndarray) -
     axes.plot(*others.T, ".", color="#b8c4cf", markersize=3, markeredgewidth=0, label="archive")
     at = shown[1:]
     axes.plot(*at.T, "o", color=curves.COLOURS[0], markersize=5, label="found")
-    for number, (x, y) in enumerate(at, 1):
-        if np.isfinite(x):
-            axes.annotate(
-                str(number), (x, y), (3, 3), textcoords="offset points", fontsize=7.5,
-                color=curves.INK,
-            )  # fmt: skip
+    for (x, y), numbers in _together(at, np.ptp(known, 0).max() / 60):
+        text = ", ".join(map(str, numbers[:4])) + (", …" if len(numbers) > 4 else "")
+        axes.annotate(
+            text, (x, y), (4, 4), textcoords="offset points", fontsize=7.5, color=curves.INK
+        )
     if np.isfinite(shown[0]).all():
         axes.plot(*shown[0], "*", color=curves.COLOURS[1], markersize=11, label="query")
     middle = known.mean(0)
@@ -143,3 +138,15 @@ def places(axes: Axes, query: Card, found: Sequence[Card], others: np.ndarray) -
     axes.set_xlabel("longitude, degrees", fontsize=7.5, color=curves.SOFT)
     axes.set_ylabel("latitude", fontsize=7.5, color=curves.SOFT)
     axes.legend(fontsize=7, frameon=False, loc="best", labelcolor=curves.SOFT)
+
+
+def _together(at: np.ndarray, apart: float) -> list[tuple[np.ndarray, list[int]]]:
+    """Returns places with the numbers (from 1) of all that lie about there."""
+    groups: list[tuple[np.ndarray, list[int]]] = []
+    for number, place in enumerate(at, 1):
+        near = [numbers for middle, numbers in groups if np.abs(place - middle).max() <= apart]
+        if near:
+            near[0].append(number)
+        elif np.isfinite(place).all():
+            groups.append((place, [number]))
+    return groups

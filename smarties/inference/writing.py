@@ -57,6 +57,7 @@ class Writer:
     def __init__(self, found: archive.Archive, shard: int):
         self.archive, self._shard = found, shard
         self._made = found.index["model"]["digest"]
+        self._replaced: archive.Shard | None = None
 
     def room(self, sensor: Sensor) -> int:
         """Returns how many images fill up the last shard of a sensor."""
@@ -105,8 +106,9 @@ class Writer:
             "moments": {**index["moments"], sensor.name: moments},
             "shards": [dataclasses.asdict(shard) for shard in kept],
         })  # fmt: skip
-        if old is not None:
-            self._remove(old)
+        if self._replaced is not None:
+            self._remove(self._replaced)
+        self._replaced = old  # who has just read the index may still open it
 
     def _write(self, sensor: str, arrays: dict[str, np.ndarray], content: Any) -> archive.Shard:
         number = self.archive.index["next"]
@@ -206,6 +208,7 @@ def opened(
             writer = Writer(_found(directory, loaded, weights, options), shard)
             writer.sweep()
             yield writer
+            writer.sweep()
     except OSError as error:
         raise errors.UserError(
             f"{directory} cannot be written ({error.strerror or error}): what is indexed so far "

@@ -1,5 +1,8 @@
 """Exact search: the same as NumPy, ties and chunk edges included; and what precision costs."""
 
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -119,3 +122,35 @@ def test_mistakes():
     ):
         with pytest.raises(errors.UserError, match=words):
             search.top_k(queries, archive, k)
+
+
+LARGE = """
+import resource, sys
+import numpy as np
+from smarties.inference import search
+
+archive = np.load(sys.argv[1], mmap_mode="r")
+query = np.ones((1, archive.shape[1]))
+search.top_k(query, [search.Part(archive[: 3 * search.CHUNK])], 10)
+lines = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+most = int(lines["VmData"].split()[0]) * 1024 + 250_000_000
+resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+try:
+    np.array(archive)
+except MemoryError:
+    print("too large for memory")
+print(search.top_k(query, archive, 2)[1][0].tolist())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_memory_does_not_grow_with_the_archive(tmp_path):
+    shape = (300_000, 512)  # 614 MB; all but two rows are holes of the file
+    archive = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.float32, shape)
+    archive[[200_001, 123_456]] = 1
+    archive.flush()
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE, tmp_path / "a.npy"], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == ["too large for memory", "[123456, 200001]"], done.stderr
