@@ -163,7 +163,7 @@ def test_features_at_pixels_are_those_of_maps_made_larger():
     side = (9, 16)
     whole = np.asarray(jax.image.resize(maps, (2, *side, 5), "linear"))
     places = np.stack([rng.integers(0, n, (2, 20)) for n in side], -1)
-    found = dense.at(maps, places, side=side)
+    found = pixels.at(maps, places, side=side)
     want = whole[np.arange(2)[:, None], places[..., 0], places[..., 1]]
     np.testing.assert_allclose(found, want, atol=1e-5)
 
