@@ -9,7 +9,9 @@ Data      tiles of 64 pixels of one scene, whose left half is learnt from, the n
           place: this shows that the parts work together, not how well floods are found elsewhere.
           For that take the whole archive, and `ids` of other events in each split.
 Hardware  2 CPU cores, a minute.
-Expect    water stands out in single bands, so baselines are hard to beat here.
+Expect    water stands out in single bands and its edges are finer than tokens of 8 pixels: even
+          the true share of water in each such token gives no more than mIoU 82 of the right half.
+          --config.size=128 has a model of 64 pixels look at tokens of half the ground.
 """
 
 import os

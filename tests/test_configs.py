@@ -14,8 +14,9 @@ from smarties.inference import protocol
 from smarties.training import settings
 
 FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
-CONFIGS = [path for path in FILES if not path.stem.startswith("evaluate_")]
-EVALUATIONS = [path for path in FILES if path.stem.startswith("evaluate_")]
+JUDGES = ("evaluate_", "segment_")
+CONFIGS = [path for path in FILES if not path.stem.startswith(JUDGES)]
+EVALUATIONS = [path for path in FILES if path.stem.startswith(JUDGES)]
 
 
 class Pairs:
@@ -71,7 +72,26 @@ def test_evaluates(path, arg):
     protocol.check(config)
     assert config["protocol"] == arg
     found = {run.features for run in protocol.runs(config, model=True)}
-    assert found == {"model", "random weights", "band statistics", "random convolutions"}
+    alone = {"band statistics"}
+    if config["task"] == "segmentation":
+        alone = {"bands of the pixel", "most frequent class"}
+    assert found == {"model", "random weights", "random convolutions"} | alone
+
+
+def test_scenes_that_judge_maps_are_neither_learnt_from_nor_pretrained_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMARTIES_DATA", str(tmp_path))
+    maps, pretraining = (
+        configuration.load(str(next(f for f in FILES if f.stem == name)), (), lambda config: config)
+        for name in ("segment_terramesh", "smarties_samples")
+    )
+    learnt = [
+        stream.source.ids for name, stream in pretraining.data.streams.items() if "terra" in name
+    ] + [maps.data.splits.train.ids]
+    assert len(learnt) == 3
+    for scene in ("282D_485L_3_3", "637U_59R_1_3"):
+        assert not any(re.search(ids, scene) for ids in learnt)
+        judges = [n for n, s in maps.data.splits.items() if re.search(s.ids, scene)]
+        assert judges == ["test" if scene.startswith("637U") else "validation"]
 
 
 @pytest.mark.parametrize("arg", protocol.PROTOCOLS)

@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from smarties.data import part as parts
@@ -22,56 +20,6 @@ from smarties.inference import baselines, evaluation, features, pixels, probes, 
 from smarties.inference.protocol import CONSTANT, CONVOLUTIONS, PIXELS, Run
 from smarties.metrics import segmentation as metrics
 from smarties.spectrum.bands import Sensor
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Classifier:
-    """A fitted regression.
-
-    Attributes:
-      chosen: the variant of the features, and C.
-      weights, bias: [D, L] and [L].
-    """
-
-    chosen: Mapping[str, Any]
-    weights: np.ndarray
-    bias: np.ndarray
-
-    def __call__(self, found: Mapping[str, jax.Array], side: tuple[int, int]) -> np.ndarray:
-        """Returns class indices [B, *side] of feature maps [B, h, w, D] by variant."""
-        maps = found[self.chosen["variant"]]
-        return np.asarray(_classes(maps, self.weights, self.bias, side=side))
-
-
-@functools.partial(jax.jit, static_argnames="side")
-def _classes(maps, weights, bias, *, side: tuple[int, int]) -> jax.Array:
-    scores = maps @ jnp.asarray(weights, jnp.float32)
-    shape = (len(maps), *side, scores.shape[-1])
-    scores = jax.image.resize(scores, shape, "linear", antialias=False)
-    return (scores + jnp.asarray(bias, jnp.float32)[None, None, None]).argmax(-1)
-
-
-@functools.partial(jax.jit, static_argnames="side")
-def at(maps: jax.Array, places: jax.Array, *, side: tuple[int, int]) -> jax.Array:
-    """Returns features [B, k, D] of maps [B, h, w, D], bilinear, at pixels of an image.
-
-    Args:
-      maps: their cells share the area of the image evenly.
-      places: row and column [B, k, 2] of pixels.
-      side: of the image, pixels.
-    """
-    size = jnp.array(maps.shape[1:3])[None, None]
-    where = (places + 0.5) * size / jnp.array(side)[None, None] - 0.5
-    where = jnp.clip(where, 0, size - 1)
-    low = jnp.floor(where).astype(int)
-    high = jnp.minimum(low + 1, size - 1)
-    share = where - low
-    image = jnp.arange(len(maps))[:, None]
-    total = jnp.zeros((*places.shape[:2], maps.shape[-1]))
-    for rows, of_row in ((low, 1 - share[..., :1]), (high, share[..., :1])):
-        for columns, of_column in ((low, 1 - share[..., 1:]), (high, share[..., 1:])):
-            total += of_row * of_column * maps[image, rows[..., 0], columns[..., 1]]
-    return total
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +114,7 @@ class Segmentation(evaluation.Evaluation):
             "confusion": seen.sum(0).tolist(),
         }
 
-    def _fitted(self, run: Run) -> tuple[Classifier, float]:
+    def _fitted(self, run: Run) -> tuple[pixels.Classifier, float]:
         """Returns the classifier of a run, fitted once, and how long that took."""
         if run in self._classifiers:
             return self._classifiers[run]
@@ -175,7 +123,7 @@ class Segmentation(evaluation.Evaluation):
         hot = np.eye(len(self._splits.classes))[labels]
         grid = protocol.grid(self._config, run)
         candidates = [
-            Classifier({"variant": variant, "C": strength}, weights, bias)
+            pixels.Classifier({"variant": variant, "C": strength}, weights, bias)
             for variant, values in train.items()
             for strength, weights, bias in probes.linear(values, hot, grid)
         ]
@@ -188,10 +136,10 @@ class Segmentation(evaluation.Evaluation):
         return self._classifiers[run]
 
     @functools.cached_property
-    def _classifiers(self) -> dict[Run, tuple[Classifier, float]]:
+    def _classifiers(self) -> dict[Run, tuple[pixels.Classifier, float]]:
         return {}
 
-    def _miou(self, run: Run, split: str, candidates: Sequence[Classifier]) -> np.ndarray:
+    def _miou(self, run: Run, split: str, candidates: Sequence[pixels.Classifier]) -> np.ndarray:
         """Returns the mean over the classes there of each candidate [K] on a split."""
         count = len(self._splits.classes)
         total = np.zeros((len(candidates), count, count))
@@ -227,7 +175,7 @@ class Segmentation(evaluation.Evaluation):
             done += len(truth)
             side = truth.shape[1:]
             for variant, maps in encoder(image, valid, seen).items():
-                values = np.asarray(at(maps, places, side=side))
+                values = np.asarray(pixels.at(maps, places, side=side))
                 kept.setdefault(variant, []).append(values[counts])
             image_of, column = np.nonzero(counts)
             rows = places[image_of, column]
@@ -238,7 +186,7 @@ class Segmentation(evaluation.Evaluation):
         return {name: np.concatenate(values) for name, values in kept.items()}, found
 
     def _predicted(
-        self, run: Run, split: str, some: subsets.Part, candidates: Sequence[Classifier]
+        self, run: Run, split: str, some: subsets.Part, candidates: Sequence[pixels.Classifier]
     ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
         """Yields (truth [n, H, W], predicted [n, H, W] by candidate) of batches of a part."""
         encoder, seen = self._encoder(run), self._view(run, split)

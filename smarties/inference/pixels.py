@@ -1,13 +1,16 @@
-"""Features of single pixels that nothing was pretrained for: what token maps must beat.
+"""Classes of pixels from feature maps, and features that nothing was pretrained for.
 
-They see a pixel alone, or with what is around it about as far as a token does, or not at all.
+The baselines see a pixel alone, or with what is around it about as far as a token does, or nothing.
 """
 
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from smarties.inference import baselines, features
 from smarties.spectrum.bands import Sensor
@@ -102,3 +105,53 @@ def smoothed(values: jax.Array, valid: jax.Array, window: int) -> jax.Array:
 
     mask = valid[..., None].astype(values.dtype)
     return summed(values * mask) / jnp.maximum(summed(mask), 1.0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Classifier:
+    """A fitted regression.
+
+    Attributes:
+      chosen: the variant of the features, and C.
+      weights, bias: [D, L] and [L].
+    """
+
+    chosen: Mapping[str, Any]
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, found: Mapping[str, jax.Array], side: tuple[int, int]) -> np.ndarray:
+        """Returns class indices [B, *side] of feature maps [B, h, w, D] by variant."""
+        maps = found[self.chosen["variant"]]
+        return np.asarray(_classes(maps, self.weights, self.bias, side=side))
+
+
+@functools.partial(jax.jit, static_argnames="side")
+def _classes(maps, weights, bias, *, side: tuple[int, int]) -> jax.Array:
+    scores = maps @ jnp.asarray(weights, jnp.float32)
+    shape = (len(maps), *side, scores.shape[-1])
+    scores = jax.image.resize(scores, shape, "linear", antialias=False)
+    return (scores + jnp.asarray(bias, jnp.float32)[None, None, None]).argmax(-1)
+
+
+@functools.partial(jax.jit, static_argnames="side")
+def at(maps: jax.Array, places: jax.Array, *, side: tuple[int, int]) -> jax.Array:
+    """Returns features [B, k, D] of maps [B, h, w, D], bilinear, at pixels of an image.
+
+    Args:
+      maps: their cells share the area of the image evenly.
+      places: row and column [B, k, 2] of pixels.
+      side: of the image, pixels.
+    """
+    size = jnp.array(maps.shape[1:3])[None, None]
+    where = (places + 0.5) * size / jnp.array(side)[None, None] - 0.5
+    where = jnp.clip(where, 0, size - 1)
+    low = jnp.floor(where).astype(int)
+    high = jnp.minimum(low + 1, size - 1)
+    share = where - low
+    image = jnp.arange(len(maps))[:, None]
+    total = jnp.zeros((*places.shape[:2], maps.shape[-1]))
+    for rows, of_row in ((low, 1 - share[..., :1]), (high, share[..., :1])):
+        for columns, of_column in ((low, 1 - share[..., 1:]), (high, share[..., 1:])):
+            total += of_row * of_column * maps[image, rows[..., 0], columns[..., 1]]
+    return total
