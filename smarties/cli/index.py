@@ -17,7 +17,8 @@ from smarties.cli import data
 from smarties.data import archives, records, sources, times
 from smarties.data.planet import source as planet
 from smarties.figures import thumbnails
-from smarties.inference import archive, features, indexing, items, model, precision, scenes, writing
+from smarties.inference import features, model, scenes
+from smarties.inference.index import archive, indexing, items, precision, writing
 from smarties.tasks import embedding
 
 SHOWN = 20  # omissions that are printed

@@ -15,7 +15,8 @@ import numpy as np
 from smarties import errors, loading
 from smarties.data import times
 from smarties.figures import neighbours, thumbnails
-from smarties.inference import approximate, archive, filters, fitting, items, model, querying, rows
+from smarties.inference import model
+from smarties.inference.index import approximate, archive, filters, fitting, items, querying, rows
 from smarties.interchange import whole
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Sensor

@@ -2,7 +2,9 @@
 
 import argparse
 
-from smarties.inference import approximate, benchmark, search_benchmark
+from smarties.inference import benchmark
+from smarties.inference.index import approximate
+from smarties.inference.index import benchmark as search_benchmark
 
 K = 10
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import smarties
 from smarties.data.planet import source as planet
-from smarties.inference import archive, rows
+from smarties.inference.index import archive, rows
 from smarties.spectrum import registry
 
 rasterio = pytest.importorskip("rasterio")

@@ -6,7 +6,8 @@ import pytest
 pytest.importorskip("faiss")
 
 from smarties import errors
-from smarties.inference import approximate, precision, search, search_benchmark
+from smarties.inference.index import approximate, precision, search
+from smarties.inference.index import benchmark as search_benchmark
 
 ARCHIVE, QUERIES = (search_benchmark.vectors(n, 32, seed) for n, seed in ((3000, 1), (40, 2)))
 PARTS = [search.Part(ARCHIVE[:1000]), search.Part(ARCHIVE[1000:])]

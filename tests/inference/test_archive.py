@@ -14,10 +14,10 @@ import scenery
 from smarties import errors
 from smarties.data.planet import source as planet
 from smarties.figures import thumbnails
-from smarties.inference import (
+from smarties.inference import features
+from smarties.inference.index import (
     approximate,
     archive,
-    features,
     filters,
     indexing,
     items,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smarties import errors
-from smarties.inference import search
+from smarties.inference.index import search
 from smarties.training import sharding
 
 
@@ -127,7 +127,7 @@ def test_mistakes():
 LARGE = """
 import resource, sys
 import numpy as np
-from smarties.inference import search
+from smarties.inference.index import search
 
 archive = np.load(sys.argv[1], mmap_mode="r")
 query = np.ones((1, archive.shape[1]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from smarties import errors
-from smarties.inference import approximate, archive, filters, rows, search
+from smarties.inference.index import approximate, archive, filters, rows, search
 
 ALL = filters.Filters()
 

@@ -15,18 +15,8 @@ from typing import Any
 import numpy as np
 
 from smarties import errors
-from smarties.inference import (
-    approximate,
-    archive,
-    features,
-    fitting,
-    items,
-    jobs,
-    model,
-    precision,
-    rows,
-    search,
-)
+from smarties.inference import features, jobs, model
+from smarties.inference.index import approximate, archive, fitting, items, precision, rows, search
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Sensor
 from smarties.tasks import embedding

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from smarties import errors
-from smarties.inference import archive, search
+from smarties.inference.index import archive, search
 
 KINDS = {  # as FAISS writes them: https://github.com/facebookresearch/faiss/wiki/The-index-factory
     "flat": "Flat",  # all pairs: exact

@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from smarties import errors
-from smarties.inference import features, model, search
+from smarties.inference import features, model
+from smarties.inference.index import search
 from smarties.spectrum import registry
 from smarties.spectrum.bands import Sensor
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from smarties import errors
-from smarties.inference import approximate, benchmark, precision, search
+from smarties.inference import benchmark
 from smarties.inference.benchmark import Row, row
+from smarties.inference.index import approximate, precision, search
 
 RECALL = 0.99  # that an approximate search should reach
 _LATENT, _KINDS = 32, 200  # directions that features vary in, and kinds of ground

@@ -3,7 +3,7 @@
 import numpy as np
 
 from smarties import errors
-from smarties.inference import search
+from smarties.inference.index import search
 
 DTYPES = ("float32", "float16", "int8")
 

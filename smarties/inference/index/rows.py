@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from smarties import errors
-from smarties.inference import chips, items
+from smarties.inference import chips
+from smarties.inference.index import items
 
 Table = Any  # a pyarrow.Table
 GROUP = 256  # rows that are read to get one picture

@@ -9,7 +9,8 @@ from concurrent import futures
 import numpy as np
 
 from smarties import errors
-from smarties.inference import archive, fitting, items, model, writing
+from smarties.inference import model
+from smarties.inference.index import archive, fitting, items, writing
 from smarties.spectrum.bands import Sensor
 
 # (image [H, W, C], valid [H, W], sensor) -> a small JPEG

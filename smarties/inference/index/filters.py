@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from smarties import errors
-from smarties.inference import archive, rows
+from smarties.inference.index import archive, rows
 
 Polygons = tuple[tuple[np.ndarray, ...], ...]  # of each the rings [n, 2], holes after the outline
 
