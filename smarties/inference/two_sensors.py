@@ -1,4 +1,4 @@
-"""Features of queries by one sensor and of an archive by another, comparable by cosine."""
+"""Features of queries by one sensor and of an archive by another, and what is nearest of them."""
 
 import functools
 from collections.abc import Mapping
@@ -84,3 +84,16 @@ class TwoSensors:
         assert name == CONVOLUTIONS
         options, seed = dict(self._config["convolutions"]), self._config["seed"]
         return baselines.convolutions(self._sets.archive, seen, seed=seed, **options)
+
+
+def ranked(queries: np.ndarray, archive: np.ndarray, depth: int, own: np.ndarray) -> np.ndarray:
+    """Returns the rows [Q, depth] of an archive nearest by cosine, best first.
+
+    Args:
+      queries, archive: [Q, D] and [A, D].
+      depth: at most A, or A - 1 where some are left out.
+      own: the row [Q] that a query may not find; -1 for none.
+    """
+    rows = neighbours.nearest(queries, archive, min(len(archive), depth + 1))[1]
+    last = np.argsort(rows == own[:, None], axis=1, kind="stable")
+    return np.take_along_axis(rows, last, 1)[:, :depth]

@@ -127,7 +127,8 @@ def test_a_row_for_each_way_and_encoder(rows, run, command, tmp_path):
             chance = found["random retrieval", pair]
             assert found["band statistics", pair] > chance + 0.15, (metric, pair)
     assert len(rows("--weights", run)) == len(first)  # the rest is there
-    assert len(rows("--config.centred=True")) == len(first) + 12
+    more = rows("--weights", run, "--config.centred=True")[len(first) :]
+    assert {row["features"] for row in more} == {"model", "random weights"} and len(more) == 16
     shown = command("results", tmp_path / "results.jsonl", "--figures", tmp_path / "pictures")
     assert "places: f1_of_means@5, %" in shown.out and "over best baseline" in shown.out
     assert (tmp_path / "pictures" / "places-ways.svg").stat().st_size > 3000
