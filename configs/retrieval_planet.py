@@ -6,6 +6,9 @@ Command   smarties evaluate --config configs/retrieval_planet.py --weights runs/
           Sensors less alike in their statistics than in what they show: --config.centred=True
 Hardware  2 CPU cores, about 5 minutes, most of them simulating.
 Expect    chance is high, as places share labels: what counts is the lead over the best baseline.
+          The short quickstart, 300 queries in 900 places, F1 at 10, mean token: across sensors 41
+          and 42 (random weights 34 and 36, chance 34); within one sensor 56 and 45, below band
+          statistics with 60 and 50.
 """
 
 from ml_collections import config_dict

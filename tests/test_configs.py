@@ -10,12 +10,13 @@ import pytest
 from smarties import tasks
 from smarties.cli import configuration
 from smarties.data import sources
-from smarties.inference import protocol
+from smarties.inference import protocol, retrieval, retrieval_protocol
 from smarties.training import settings
 
 FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 JUDGES = ("evaluate_", "segment_")
-CONFIGS = [path for path in FILES if not path.stem.startswith(JUDGES)]
+RETRIEVALS = [path for path in FILES if path.stem.startswith("retrieval_")]
+CONFIGS = [path for path in FILES if not path.stem.startswith((*JUDGES, "retrieval_"))]
 EVALUATIONS = [path for path in FILES if path.stem.startswith(JUDGES)]
 
 
@@ -92,6 +93,25 @@ def test_scenes_that_judge_maps_are_neither_learnt_from_nor_pretrained_on(tmp_pa
         assert not any(re.search(ids, scene) for ids in learnt)
         judges = [n for n, s in maps.data.splits.items() if re.search(s.ids, scene)]
         assert judges == ["test" if scene.startswith("637U") else "validation"]
+
+
+@pytest.mark.parametrize(
+    "path", [*map(str, RETRIEVALS), f"{RETRIEVALS[0].parent}/retrieval_planet.py:place"]
+)
+def test_retrieves(path, monkeypatch):
+    monkeypatch.setattr(sources, "source", lambda kind, **arguments: Pairs(**arguments))
+
+    def resolve(config):
+        return settings.resolve(config, retrieval_protocol.DEFAULTS)
+
+    config = configuration.load(path, (), resolve).to_dict()
+    config["data"]["classes"] = ("one", "another")
+    ways = {(run.query, run.archive) for run in retrieval.Retrieval(config).runs}
+    both = {"sentinel2-l2a", "sentinel1-grd"}
+    place = config["relevance"] == "place"
+    assert ways == {(a, b) for a in both for b in both if a != b or not place}
+    if not place:
+        assert set(config["data"]["splits"]) == {"query", "archive"}
 
 
 @pytest.mark.parametrize("arg", protocol.PROTOCOLS)

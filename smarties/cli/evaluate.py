@@ -40,7 +40,10 @@ def main(argv: Sequence[str]) -> None:
 
     config = configuration.load(arguments.config, overrides, resolve).to_dict()
     loaded = loading.load(arguments.weights, heads=arguments.heads) if arguments.weights else None
-    trial = tasks[config["task"]][1](config, loaded, arguments.weights or "")
+    kind = "retrieval" if "relevance" in config else "classification"
+    if config["task"] != kind:
+        raise errors.UserError(f"task is {config['task']}, but {arguments.config} is of {kind}")
+    trial = tasks[kind][1](config, loaded, arguments.weights or "")
     path = Path(arguments.results)
     known = {row["key"] for row in results.read(path)}
     keys = [trial.key(run) for run in trial.runs]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from smarties.errors import UserError
-from smarties.figures import curves
+from smarties.figures import curves, retrieval
 
 Row = Mapping[str, Any]
 Point = tuple[float, float, float, float]  # place, value, and the ends of its interval
@@ -92,19 +92,21 @@ def write(groups: Sequence[Sequence[Row]], directory: Path) -> list[Path]:
     """Returns the files of the pictures of rows, grouped by condition, in a folder.
 
     Of the images as they are and the most labels: confusion and bars of the best probe of each
-    features. Over regimes, and over tracks with numbers: a curve of each features.
+    features. Over regimes, and over tracks with numbers: a curve of each features. Of retrievals
+    one picture of all pairs of sensors.
 
     Raises:
       UserError: the folder cannot be written.
     """
     tasks: dict[tuple, list[Row]] = {}
     for row in (row for group in groups for row in group):
-        kind = tuple(row[k] for k in ("name", "data", "protocol", "sensor", "bands", "seed"))
-        tasks.setdefault(kind, []).append(row)
+        kind = tuple(row[k] for k in ("name", "data", "protocol", "bands", "seed", "select"))
+        tasks.setdefault((*kind, "" if "query" in row else row["sensor"]), []).append(row)
     pictures: dict[str, bytes] = {}
-    for number, rows in enumerate(tasks.values()):
-        stem = f"{rows[0]['name']}-{rows[0]['sensor']}" + (f"-{number}" if number else "")
-        pictures |= {f"{stem}-{name}.svg": made for name, made in _pictures(rows).items()}
+    for number, (kind, rows) in enumerate(tasks.items()):
+        stem = "-".join(filter(None, (kind[0], kind[-1], str(number) if number else "")))
+        made = _pictures(rows) if kind[-1] else {"ways": retrieval.ways(rows)}
+        pictures |= {f"{stem}-{name}.svg": content for name, content in made.items()}
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, content in pictures.items():

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from smarties import errors
 from smarties.data import sources, subsets
 from smarties.inference import protocol
 
-SETS = ("query", "archive")
+Name = Literal["query", "archive"]
+SETS: tuple[Name, Name] = ("query", "archive")
 
 
 class Sets:
@@ -67,7 +68,7 @@ class Sets:
         """The archive."""
         return self._read["archive"][0]
 
-    def ids(self, name: str) -> np.ndarray:
+    def ids(self, name: Name) -> np.ndarray:
         """Returns the ids [n] of the examples of a set."""
         return self._read[name][1]
 

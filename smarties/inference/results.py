@@ -141,13 +141,13 @@ def ways(rows: Iterable[Row], metric: str | None = None) -> list[list[tuple[str,
     tables = []
     for group in found.values():
         pairs = list(dict.fromkeys(row["sensor"] for row in group))
-        lines: dict[tuple[str, str], dict[str, str]] = {}
+        lines: dict[tuple[str, ...], dict[str, str]] = {}
         for row in group:
             value, low, high = (100 * x for x in row["metrics"][metric or main_metric(row)])
-            cells = lines.setdefault((said(row), row["probe"]), {})
+            cells = lines.setdefault((said(row), row["probe"], row["checkpoint"]), {})
             cells[row["sensor"]] = f"{value:.1f} ({low:.1f} to {high:.1f})"
         head = (f"{group[0]['name']}: {metric or main_metric(group[0])}, %", "probe", *pairs)
-        body = [(*name, *(cells.get(p, "") for p in pairs)) for name, cells in lines.items()]
+        body = [(*name[:2], *(cells.get(p, "") for p in pairs)) for name, cells in lines.items()]
         tables.append([head, *body])
     return tables
 

@@ -13,7 +13,7 @@ from smarties.inference import features, model, protocol, query_sets, results, t
 from smarties.inference import retrieval_protocol as settings
 from smarties.inference.protocol import CONVOLUTIONS, MODEL, RANDOM, STATISTICS
 from smarties.inference.retrieval_protocol import CHANCE, Run
-from smarties.metrics import bootstrap, neighbours, random_retrieval, retrieval
+from smarties.metrics import bootstrap, random_retrieval, retrieval
 
 _CHUNK = 2048  # queries whose results' labels are held at a time
 _REPLICATES = 200  # kept in a row, of its main metric
@@ -167,7 +167,7 @@ class Retrieval:
     def _measured(self, run: Run) -> retrieval.PerQuery:
         """Returns {metric@k: [Q]} of the features of a run."""
         query, archive = self._features(run)
-        rows = ranked(query[self._asking], archive, self._depth, self._own)
+        rows = two_sensors.ranked(query[self._asking], archive, self._depth, self._own)
         if self._by_place:
             hit = rows == self._sets.places[self._asking][:, None]
             return {f"place_recall@{k}": hit[:, :k].any(1) for k in settings.counts(self._config)}
@@ -198,16 +198,3 @@ class Retrieval:
         further = self._config["depth"] if self._config["ideal"] == "retrieved" else 0
         there = len(self._sets.archive) - int((self._own >= 0).any())
         return min(there, max(*settings.counts(self._config), further))
-
-
-def ranked(queries: np.ndarray, archive: np.ndarray, depth: int, own: np.ndarray) -> np.ndarray:
-    """Returns the rows [Q, depth] of an archive nearest by cosine, best first.
-
-    Args:
-      queries, archive: [Q, D] and [A, D].
-      depth: at most A, or A - 1 where some are left out.
-      own: the row [Q] that a query may not find; -1 for none.
-    """
-    rows = neighbours.nearest(queries, archive, min(len(archive), depth + 1))[1]
-    last = np.argsort(rows == own[:, None], axis=1, kind="stable")
-    return np.take_along_axis(rows, last, 1)[:, :depth]

@@ -122,13 +122,13 @@ def counts(config: Mapping[str, Any]) -> tuple[int, ...]:
 
 def identity(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Returns all of a configuration that the numbers of a run depend on."""
-    kept = {key: config[key] for key in ("name", "seed", "relevance", "centred")}
+    kept = {key: config[key] for key in ("name", "seed", "relevance")}
     if config["relevance"] == "labels":
         kept |= {key: config[key] for key in ("denominator", "ideal")}
         if config["ideal"] == "retrieved":
             kept["depth"] = config["depth"]
     if run.features in (MODEL, RANDOM):
-        kept["size"] = config["size"]
+        kept |= {key: config[key] for key in ("size", "centred")}  # baselines always are
     if run.features == CONVOLUTIONS:
         kept["convolutions"] = dict(config["convolutions"])
     seen = [bands(config, sensor) for sensor in (run.query, run.archive)]

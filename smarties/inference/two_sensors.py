@@ -1,4 +1,4 @@
-"""Features of queries by one sensor and of an archive by another, comparable by cosine."""
+"""Features of queries by one sensor and of an archive by another, and what is nearest of them."""
 
 import functools
 from collections.abc import Mapping
@@ -25,7 +25,9 @@ class TwoSensors:
         Raises:
           UserError: a source without a sensor of the configuration, or a sensor without its bands.
         """
-        self._config, self._sets, self._models = config, sets, models
+        self._config, self._sets = config, sets
+        size, poolings = config["size"] or None, tuple(config["poolings"])
+        self._models = {n: features.Transformer(m, poolings, size) for n, m in models.items()}
         self._kept: dict[Any, features.Features] = {}
         for way in settings.ways(config):
             for name, sensor in zip(query_sets.SETS, way, strict=True):
@@ -43,17 +45,20 @@ class TwoSensors:
         Raises:
           UserError: an image whose features are not finite.
         """
-        encoder = self._encoder(run.features, run.query, run.archive)
-        wanted = {"query": run.query, "archive": run.archive}
-        found = [self._features(run, encoder, name, sensor) for name, sensor in wanted.items()]
-        centred = self._config["centred"] or run.features not in self._models
-        return tuple(map(neighbours.centred, found)) if centred else tuple(found)
+        encoder = self._models.get(run.features) or self._baseline(
+            run.features, run.archive, self.common(run.query, run.archive)
+        )
+        queries = self._features(run, encoder, "query", run.query)
+        archive = self._features(run, encoder, "archive", run.archive)
+        if self._config["centred"] or run.features not in self._models:
+            return neighbours.centred(queries), neighbours.centred(archive)
+        return queries, archive
 
     def _features(
-        self, run: settings.Run, encoder: features.Encoder, name: str, sensor: str
+        self, run: settings.Run, encoder: features.Encoder, name: query_sets.Name, sensor: str
     ) -> np.ndarray:
         part: subsets.Part = getattr(self._sets, name)
-        key = encoder, part.source, sensor
+        key = encoder, "query" if part is self._sets.query else name, sensor
         if key not in self._kept:
             seen, batch = self._view(name, sensor), self._config["batch_size"]
             self._kept[key] = features.extract(encoder, part, seen, batch)
@@ -67,22 +72,28 @@ class TwoSensors:
             )
         return values
 
-    def _view(self, name: str, sensor: str) -> features.View:
+    def _view(self, name: query_sets.Name, sensor: str) -> features.View:
         bands = settings.bands(self._config, sensor)
         return features.view(self._sets.sources[name], sensor, bands)
 
     @functools.cache  # noqa: B019  one evaluation lives as long as the process
-    def _encoder(self, name: str, query: str, archive: str) -> features.Encoder:
-        if name in self._models:
-            size = self._config["size"] or None
-            return features.Transformer(self._models[name], self._config["poolings"], size)
-        bands = self.common(query, archive)
-        whole = self._view("archive", archive).whole
+    def _baseline(self, name: str, sensor: str, bands: tuple[str, ...]) -> features.Encoder:
+        seen = features.View(self._view("archive", sensor).whole, bands)
         if name == STATISTICS:
-            return baselines.Statistics(whole.select(bands))
+            return baselines.Statistics(seen.sensor)
         assert name == CONVOLUTIONS
-        seen = features.View(whole, bands)
-        options = dict(self._config["convolutions"])
-        return baselines.convolutions(
-            self._sets.archive, seen, seed=self._config["seed"], **options
-        )
+        options, seed = dict(self._config["convolutions"]), self._config["seed"]
+        return baselines.convolutions(self._sets.archive, seen, seed=seed, **options)
+
+
+def ranked(queries: np.ndarray, archive: np.ndarray, depth: int, own: np.ndarray) -> np.ndarray:
+    """Returns the rows [Q, depth] of an archive nearest by cosine, best first.
+
+    Args:
+      queries, archive: [Q, D] and [A, D].
+      depth: at most A, or A - 1 where some are left out.
+      own: the row [Q] that a query may not find; -1 for none.
+    """
+    rows = neighbours.nearest(queries, archive, min(len(archive), depth + 1))[1]
+    last = np.argsort(rows == own[:, None], axis=1, kind="stable")
+    return np.take_along_axis(rows, last, 1)[:, :depth]

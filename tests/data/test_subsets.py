@@ -41,8 +41,15 @@ def test_reads_indices_multi_hot_and_maps():
     hot = (np.random.default_rng(0).random((10, 4)) < 0.5).astype(np.uint8)
     part, _ = part_of(hot)
     assert part.multi and (part.labels == hot).all()
-    part, _ = part_of(np.array([[[1, 1], [1, 3]], [[2, 0], [0, 0]]]))
+    maps = Few(np.array([[[1, 1], [1, 3]], [[2, 0], [0, 0]]]))
+    part, _ = part_of(maps.labels)
     assert not part.multi and part.labels.argmax(1).tolist() == [1, 0]
+    for present, want in (
+        (0.2, [[0, 1, 0, 1], [1, 0, 1, 0]]),
+        (0.25, [[0, 1, 0, 0], [1, 0, 0, 0]]),
+    ):
+        part, _ = subsets.read(maps, "labels", "abcd", present=present)
+        assert part.multi and part.labels.tolist() == want
 
 
 def test_splits_by_id_by_name_and_by_share():
