@@ -7,8 +7,7 @@ import jax
 
 from smarties.errors import UserError
 from smarties.inference import model
-from smarties.interchange import weights
-from smarties.models import csmae
+from smarties.models import build, csmae
 from smarties.spectrum.bands import Sensor
 from smarties.tasks import embedding
 from smarties.typing import Tree
@@ -28,7 +27,7 @@ class Csmae(model.Model):
 
     @functools.cached_property
     def encoder(self) -> csmae.Encoder:
-        return weights.module(self.config).encoder
+        return build.described(self.config).encoder
 
     def encoder_of(self, sensor: Sensor) -> csmae.Encoder:
         """Returns the encoder of images with exactly the bands of a sensor, in their order.
@@ -55,5 +54,5 @@ class Csmae(model.Model):
         return self.encoder.clone(sensor=sensor.name, order=order)
 
     def untrained(self, seed: int) -> Tree:
-        module = weights.module(self.config)
+        module = build.described(self.config)
         return jax.jit(lambda key: csmae.init(module, key)["encoder"])(jax.random.key(seed))

@@ -21,8 +21,6 @@ from smarties.typing import Tree
 Bands = str | Sequence[str] | None
 Output = Literal["cls", "mean", "tokens", "final_tokens"]
 
-_NO_DECODER = {"width": 4, "depth": 1, "heads": 1}  # stands in where only the encoder was kept
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
@@ -114,9 +112,7 @@ class Model:
 
     @functools.cached_property
     def encoder(self) -> embedding.Encoder:
-        ranges = len(registry.spectrum(self.config["spectrum"]))
-        section = {"decoder": _NO_DECODER, **self.config["model"]}
-        return build.autoencoder_from(ranges=ranges, **section).encoder
+        return build.described(self.config).encoder
 
     def program(self, sensor: Sensor, output: Output) -> Callable[..., jax.Array]:
         """Returns (params, images [B, H, W, c], valid [B, H, W]) -> features, to be traced.

@@ -13,7 +13,7 @@ from jax import lax
 
 from smarties.losses import reconstruction
 from smarties.models import mixup, positions
-from smarties.tasks import pretraining
+from smarties.tasks import pretraining, streams
 from smarties.typing import Key, Tree
 
 BANDS = 12
@@ -28,14 +28,14 @@ class Plain(pretraining.Pretraining):
         patches, valid = self.view(batch, window_key)
         recipe, draws = self.recipe, self.draws(draw_key, [len(first) for first, _ in patches])
         draw = jax.tree.map(lambda *parts: jnp.concatenate(parts), *draws)
-        streams = mixup.mix(*self._project(params, patches), draw.first, recipe.mixup)
+        mixed = mixup.mix(*self._project(params, patches), draw.first, recipe.mixup)
         targets = self._mix_pixels(self._targets(patches, valid), draw.first)
         masks = self._mix_pixels(
             tuple(jnp.concatenate(side) for side in zip(*valid, strict=True)), draw.first
         )
         masked = 1.0 - _among(draw.visible, self.tokens)
         error, weight = jnp.zeros(()), jnp.zeros(())
-        for number, tokens in enumerate(streams):
+        for number, tokens in enumerate(mixed):
             decoded = self._decode(
                 params["decoder"], self._encode(params["encoder"], tokens, draw), draw
             )

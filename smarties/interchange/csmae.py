@@ -15,14 +15,14 @@ import numpy as np
 
 from smarties.errors import UserError
 from smarties.interchange import naming
+from smarties.models import build, positions
 from smarties.models import csmae as models
-from smarties.models import positions
 from smarties.spectrum import registry
 from smarties.tasks import csmae_inputs
 from smarties.typing import Tree
 
 Tensors = naming.Tensors
-KIND = "csmae"
+KIND = build.CSMAE
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16}  # of the encoder, by its width
 DECODER_HEADS = 16
 

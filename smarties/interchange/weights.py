@@ -22,7 +22,7 @@ from smarties.errors import UserError
 from smarties.interchange import agreement, csmae, pickles, released, sizes
 from smarties.models import build, mixup
 from smarties.models import csmae as csmae_model
-from smarties.spectrum import mixing, registry
+from smarties.spectrum import mixing
 from smarties.typing import Tree
 
 FORMAT = 1
@@ -32,7 +32,6 @@ _KEY = "smarties"
 _NEEDED = ("format", "name", "step", "rule", "spectrum", "model", "sensors")
 _OWN = "own_names"  # in the metadata: shapes of the tensors that the release has no name for
 _DOWNSTREAM = ("fc_norm.", "head.")  # tensors that the auto-encoder has not
-_NO_DECODER = {"width": 4, "depth": 1, "heads": 1}  # stands in where only the encoder was kept
 
 
 def config_of(
@@ -66,19 +65,9 @@ def fingerprint(content: Any) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def module(config: Mapping[str, Any]) -> Any:
-    """Returns the `AutoEncoder` or `Csmae` of metadata; without a decoder there, with any."""
-    sizes_ = {"decoder": _NO_DECODER, **config["model"]}
-    ranges = len(registry.spectrum(config["spectrum"]))
-    if config.get("kind") == CSMAE:
-        bands = [(name, len(bands)) for name, bands in config["stacks"].items()]
-        return build.csmae_from(bands=bands, ranges=ranges, **sizes_)
-    return build.autoencoder_from(ranges=ranges, **sizes_)
-
-
 def shapes(config: Mapping[str, Any]) -> Tree:
     """Returns the parameters of a model as `ShapeDtypeStruct`s, heads of other tasks left out."""
-    tree = _shapes(module(config))
+    tree = _shapes(build.described(config))
     return tree if "decoder" in config["model"] else {"encoder": tree["encoder"]}
 
 

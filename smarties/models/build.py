@@ -7,6 +7,24 @@ import jax.numpy as jnp
 
 from smarties.errors import UserError, unknown
 from smarties.models import autoencoder, csmae, mixup
+from smarties.spectrum import registry
+
+CSMAE = "csmae"  # the "kind" of a model's metadata; those of SMARTIES have none
+_NO_DECODER = {"width": 4, "depth": 1, "heads": 1}  # stands in where only the encoder was kept
+
+
+def described(config: Mapping[str, Any]) -> Any:
+    """Returns the `AutoEncoder` or `Csmae` of a model's metadata; with any decoder if it has none.
+
+    Args:
+      config: "model", "spectrum", and of CSMAE "kind", and "stacks", the bands of each sensor.
+    """
+    sizes = {"decoder": _NO_DECODER, **config["model"]}
+    ranges = len(registry.spectrum(config["spectrum"]))
+    if config.get("kind") == CSMAE:
+        bands = [(name, len(bands)) for name, bands in config["stacks"].items()]
+        return csmae_from(bands=bands, ranges=ranges, **sizes)
+    return autoencoder_from(ranges=ranges, **sizes)
 
 
 def autoencoder_from(

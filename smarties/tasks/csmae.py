@@ -7,7 +7,7 @@ option chooses]
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from smarties.typing import Array, Key, Tree
 Scored = Literal["source_masked", "target_masked", "source_visible"]
 SCORED: tuple[Scored, ...] = ("source_masked", "target_masked", "source_visible")
 Pair = tuple[jax.Array, jax.Array]
+Outputs = tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]  # of `models.Csmae`
 Masking = masking.Masking
 
 
@@ -179,7 +180,7 @@ class Csmae(streams.Pairs):
             outputs = self.model.apply(
                 {"params": params}, names, pair, self.matrices(sensors), masks, self.jobs
             )
-            found = terms(self.recipe, self.jobs, outputs, pair, seen, masks)
+            found = terms(self.recipe, self.jobs, cast(Outputs, outputs), pair, seen, masks)
             values.append(sum(found.values()))
             for name, value in found.items():
                 metrics.setdefault(_said(name, names), []).append(value.mean())
@@ -200,7 +201,7 @@ class Csmae(streams.Pairs):
             count = self.streams[name].examples_per_batch
             found += flops.csmae(
                 count,
-                bands=tuple(len(self.stacks[s.name]) for s in pair),
+                bands=(len(self.stacks[pair[0].name]), len(self.stacks[pair[1].name])),
                 visible=visible,
                 tokens=self.tokens,
                 pixels=self.patch**2,
@@ -243,9 +244,10 @@ class Csmae(streams.Pairs):
         See `pretraining.Pretraining.reconstructed`; there are no pictures.
         """
         masks, names = self.masks(key, len(patches[0])), (sensors[0].name, sensors[1].name)
-        _, pixels = self.model.apply(
+        outputs = self.model.apply(
             {"params": params}, names, patches, self.matrices(sensors), masks, self.jobs
         )
+        _, pixels = cast(Outputs, outputs)
         found = {}
         for job, predicted in zip(self.jobs, pixels, strict=True):
             own = job.source == job.target
@@ -261,7 +263,7 @@ class Csmae(streams.Pairs):
 def terms(
     recipe: Recipe,
     jobs: Sequence[models.Job],
-    outputs: tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]],
+    outputs: Outputs,
     patches: Pair,
     valid: Pair,
     masks: tuple[masking.Mask, masking.Mask],

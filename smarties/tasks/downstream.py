@@ -52,6 +52,11 @@ def make(config: config_dict.ConfigDict, data: bool, load: Load | None) -> adapt
         if load is None:
             raise ValueError("tasks.make needs load= to read task.weights")
         pretrained = load(recipe.weights)
+        if pretrained.config.get("kind"):
+            raise UserError(
+                f"{recipe.weights} is of {pretrained.config['kind']}, whose encoder is judged "
+                "frozen (smarties evaluate): this task adapts encoders of SMARTIES"
+            )
         encoder = _numpy(pretrained.params["encoder"])
         model = _agreed(model, pretrained.config["model"], recipe.weights)
         recipe = dataclasses.replace(

@@ -7,7 +7,7 @@ public release]
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -185,7 +185,8 @@ class Pretraining(streams.Pairs):
         """
         (drawn,) = self.draws(key, [len(patches[0])])
         matrices = tuple(self._mixing(s) for s in sensors)
-        (outputs,) = self.model.apply({"params": params}, (patches,), (matrices,), (drawn,))
+        made = self.model.apply({"params": params}, (patches,), (matrices,), (drawn,))
+        (outputs,) = cast(tuple, made)
         found = {}
         for part in (outputs[0], outputs[-1]):  # sensor one, and sensor two of the second stream
             predicted, target, mask = objective.compare(

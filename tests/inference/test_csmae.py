@@ -1,11 +1,15 @@
 """CSMAE at work: bands by name, statistics that travel, features as frozen encoders give them."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import smarties
+from smarties import tasks
+from smarties.cli import configuration
 from smarties.inference import csmae, features, model
 from smarties.interchange import csmae as names
 from smarties.interchange import weights
@@ -112,6 +116,46 @@ def test_through_the_spectrum_any_bands_will_do(tmp_path):
     few = registry.sensor(S2).index("B04,B03,B02")
     z = loaded.embed(images(S2)[..., few], sensor=S2, bands="B04,B03,B02")
     assert z.shape == (3, 32) and np.isfinite(z).all()
+
+
+@pytest.mark.parametrize("embedding", ["linear", "spectrum"])
+def test_weights_come_back_bit_for_bit(tmp_path, embedding):
+    file = made(tmp_path, embedding=embedding)
+    params, config = weights.read(file)
+    weights.write(tmp_path / "again.safetensors", params, config)
+    again, said = weights.read(tmp_path / "again.safetensors")
+    jax.tree.map(np.testing.assert_array_equal, params, again)
+    assert said == config and (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
+
+
+def test_a_run_is_loaded_with_what_it_was_trained_on(tmp_path):
+    """One step of a tiny run; what it embeds is what its parameters say, in any format."""
+    from smarties.cli import main
+
+    changes = dict(
+        steps=1, batch_size=4, **{
+            "model.encoder.width": 32, "model.encoder.heads": 2, "model.decoder.width": 16,
+            "model.image_size": 32, "evaluate.every": 0, "evaluate.source.count": 8,
+            "evaluate.archive.count": 8, "data.streams.bigearthnet.source.count": 8,
+            "task.inputs": "bigearthnet-v1", "log.every": 1, "checkpoint.every": 1,
+        },
+    )  # fmt: skip
+    run, file = tmp_path / "run", tmp_path / "weights.safetensors"
+    overrides = [f"--config.{key}={value}" for key, value in changes.items()]
+    config = Path(__file__).parents[2] / "configs" / "csmae_secd.py"
+    arguments = ["--config", f"{config}:planet", "--workdir", str(run)]
+    assert main.main(["train", *arguments, *overrides]) == 0
+    assert main.main(["export", str(run), "--output", str(file)]) == 0
+    one, two = smarties.load(run), smarties.load(file)
+    assert isinstance(one, csmae.Csmae) and one.config["stacks"][S1] == ["VH", "VV"]
+    assert len(one.sensor(S2).select().bands) == 10
+    for name in (S1, S2):
+        z = one.embed(images(name), sensor=name)
+        np.testing.assert_allclose(two.embed(images(name), sensor=name), z, atol=1e-6)
+    adapt = Path(__file__).parents[2] / "configs" / "eurosat.py"
+    with pytest.raises(smarties.UserError, match="whose encoder is judged frozen"):
+        given = configuration.load(str(adapt), [f"--config.task.weights={file}"])
+        tasks.make(given, load=smarties.load)
 
 
 def test_as_frozen_encoder(loaded):

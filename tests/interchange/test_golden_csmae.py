@@ -13,7 +13,7 @@ from smarties import errors
 from smarties.data import views
 from smarties.interchange import weights
 from smarties.losses import latent
-from smarties.models import masking
+from smarties.models import build, masking
 from smarties.tasks import csmae
 
 NAMES = ("sentinel1-grd", "sentinel2-l2a")
@@ -35,7 +35,7 @@ def folder(golden):
 def read(folder, name):
     """Returns (module, parameters, metadata, cases)."""
     params, config = weights.read(folder / f"{name}.safetensors", heads=4, decoder_heads=4)
-    return weights.module(config), params, config, np.load(folder / f"{name[:4]}.npz")
+    return build.described(config), params, config, np.load(folder / f"{name[:4]}.npz")
 
 
 def images(case):
