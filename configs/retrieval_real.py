@@ -1,8 +1,8 @@
 """Retrieval of the same place by the other sensor, on real pairs that pretraining did not have.
 
 Paper     recall at k, the simplest judge of a common space where there are no labels.
-Command   smarties evaluate --config configs/retrieval_real.py --weights runs/folder
-          Weights that held out one scene only: configs/retrieval_real.py:282D_485L_3_3
+Command   smarties evaluate --config configs/retrieval_real.py --weights runs/samples
+          Weights that held out one scene only, as of smarties_folder.py: configs/retrieval_real.py:282D_485L_3_3
           Each sensor less its own mean: --config.centred=True
 Data      tiles of two TerraMesh scenes in $SMARTIES_DATA; `configs/smarties_folder.py` holds the
           first of them out, and both with

@@ -10,6 +10,7 @@ from smarties import errors
 from smarties.data import subsets
 from smarties.inference import baselines, features, model, query_sets
 from smarties.inference import retrieval_protocol as settings
+from smarties.inference.index import search
 from smarties.inference.protocol import CONVOLUTIONS, STATISTICS
 from smarties.metrics import neighbours
 
@@ -94,6 +95,6 @@ def ranked(queries: np.ndarray, archive: np.ndarray, depth: int, own: np.ndarray
       depth: at most A, or A - 1 where some are left out.
       own: the row [Q] that a query may not find; -1 for none.
     """
-    rows = neighbours.nearest(queries, archive, min(len(archive), depth + 1))[1]
+    rows = search.top_k(queries, archive, min(len(archive), depth + 1))[1]
     last = np.argsort(rows == own[:, None], axis=1, kind="stable")
     return np.take_along_axis(rows, last, 1)[:, :depth]
