@@ -16,7 +16,15 @@ import optax
 
 from smarties import errors, machine
 from smarties.cli import search_bench
-from smarties.inference import archive_benchmark, benchmark, loading, plain, roofline, throughput
+from smarties.inference import (
+    archive_benchmark,
+    benchmark,
+    csmae_benchmark,
+    loading,
+    plain,
+    roofline,
+    throughput,
+)
 from smarties.inference.benchmark import Row, row
 from smarties.models import attention, autoencoder, flops
 from smarties.tasks import pretraining
@@ -24,7 +32,7 @@ from smarties.training import optimizer, settings
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 PARTS = ("step", "roofline", "embed", "loader", "planet", "memory", "hugepages")
-ASKED = ("sizes", "data", "scene", "search")  # long: only when named
+ASKED = ("sizes", "data", "scene", "search", "csmae")  # long: only when named
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -279,6 +287,11 @@ def _memory(given) -> list[Row]:
     return lines
 
 
+def _csmae(given) -> list[Row]:
+    how = dict(unroll=given.unroll, dtype=given.dtype)
+    return csmae_benchmark.rows(given.size, given.batch, given.repeats, _tx(), **how)
+
+
 def _hugepages(given) -> list[Row]:
     if jax.default_backend() != "cpu" or sys.platform != "linux":
         return []
@@ -362,6 +375,7 @@ _MEASURE = {
     "planet": _planet,
     "data": _data,
     "memory": _memory,
+    "csmae": _csmae,
     "hugepages": _hugepages,
     "search": search_bench.measure,
 }

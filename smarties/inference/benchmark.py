@@ -24,12 +24,13 @@ from jax import monitoring
 from smarties import errors
 from smarties.models import autoencoder, flops, masking
 from smarties.spectrum import registry
-from smarties.tasks import embedding, pretraining
+from smarties.tasks import csmae, embedding, pretraining
 from smarties.typing import Tree
 
 STREAMS = {"vhr": ("rgb", "sentinel2-l1c"), "radar": ("sentinel2-l2a", "sentinel1-grd")}
 DECODER = dict(width=512, depth=8, heads=16)
 T = TypeVar("T", bound=pretraining.Pretraining)
+Task = pretraining.Pretraining | csmae.Csmae
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,7 @@ def task_of(kind: type[T], model: Mapping[str, Any], batch: int, **recipe: Any) 
     )
 
 
-def batch_of(task: pretraining.Pretraining) -> Tree:
+def batch_of(task: Task) -> Tree:
     """Returns the first batch on the device: stored numbers and valid masks."""
     host = next(iter(task.batches("train", 0, 1, 0)))
     leaf = lambda path, _: _at(host, path)  # noqa: E731
@@ -134,12 +135,12 @@ class Steps:
       params, opt_state: of the last step.
     """
 
-    def __init__(self, task: pretraining.Pretraining, tx: optax.GradientTransformation):
+    def __init__(self, task: Task, tx: optax.GradientTransformation):
         self.tx = tx
         self.params = jax.jit(task.init)(jax.random.key(0))
         self.opt_state = jax.jit(tx.init)(self.params)
 
-    def step_of(self, task: pretraining.Pretraining):
+    def step_of(self, task: Task):
         """Returns the jitted (params, opt_state, batch, key) -> (params, opt_state, loss)."""
 
         def step(params, opt_state, batch, key):

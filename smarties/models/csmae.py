@@ -233,11 +233,16 @@ class Outputs(nn.Module):
 
 
 class Csmae(nn.Module):
-    """Encoder, decoders and outputs."""
+    """Encoder, decoders and outputs.
+
+    Attributes:
+      together: whether what both sensors pass through is called once, or for one after the other.
+    """
 
     encoder: Encoder
     decoder: Decoders
     heads: Outputs
+    together: bool = True
 
     def __call__(
         self,
@@ -261,7 +266,8 @@ class Csmae(nn.Module):
             self.encoder.own(name, autoencoder.take(part, mask.visible), table[mask.visible], mix)
             for name, part, mix, mask in zip(names, patches, mixings, masks, strict=True)
         ]
-        encoded = _together(lambda x: self.encoder.finish(x)[0], [(x,) for x in own])
+        call = _together if self.together else _apart
+        encoded = call(lambda x: self.encoder.finish(x)[0], [(x,) for x in own])
         features = tuple(map(self.encoder.pool, encoded))
         decoded: dict[tuple[str, Job], jax.Array] = {}
         for name in self.decoder.names:
@@ -271,7 +277,7 @@ class Csmae(nn.Module):
                 for _, job in mine
                 for side, part in (job.scored,)
             ]
-            made = _together(lambda *x, name=name: self.decoder(name, *x), inputs)
+            made = call(lambda *x, name=name: self.decoder(name, *x), inputs)
             decoded |= dict(zip(mine, made, strict=True))
         pixels = (
             self.heads(
@@ -316,9 +322,13 @@ def _together(
     function: Callable[..., jax.Array], inputs: Sequence[tuple[jax.Array, ...]]
 ) -> list[jax.Array]:
     """Returns the function of each tuple of inputs, in one call where their shapes are alike."""
-    if not inputs:
-        return []
     columns = list(zip(*inputs, strict=True))
-    if any(len({x.shape for x in column}) > 1 for column in columns):
-        return [function(*row) for row in inputs]
+    if not inputs or any(len({x.shape for x in column}) > 1 for column in columns):
+        return _apart(function, inputs)
     return layout.part(function(*map(layout.join, columns)), columns[0])
+
+
+def _apart(
+    function: Callable[..., jax.Array], inputs: Sequence[tuple[jax.Array, ...]]
+) -> list[jax.Array]:
+    return [function(*row) for row in inputs]
