@@ -26,12 +26,12 @@ def stream(pair, share, **source):
     return dict(first=first, second=second, share=share, permute=False, source=source)
 
 
-def tiles(source, ids="", stride=SIDE // 2):
-    return dict(kind="part", source=dict(source, cache=True), ids=ids, tile=SIDE, stride=stride)
+def tiles(source, ids="", stride=SIDE // 2, side=SIDE):
+    return dict(kind="part", source=dict(source, cache=True), ids=ids, tile=side, stride=stride)
 
 
-def real(data):
-    """Returns the streams of real pairs in a folder `data`."""
+def real(data, side=SIDE):
+    """Returns the streams of real pairs in a folder `data`, in tiles of so many pixels a side."""
     terramesh = dict(kind="terramesh", root=str(data / "s1s2_terramesh"))
     seasons = dict(kind="ssl4eo-s12", root=str(data / "s1s2_ssl4eo_s12"), sensors=RADAR)
     scenes = {
@@ -40,10 +40,10 @@ def real(data):
     }
     return {
         **{
-            name: stream(pair, 1 / 8, **tiles(dict(terramesh, sensors=pair), TRAIN))
+            name: stream(pair, 1 / 8, **tiles(dict(terramesh, sensors=pair), TRAIN, side=side))
             for name, pair in scenes.items()
         },
-        "seasons": stream(RADAR, 1 / 16, **tiles(seasons)),
+        "seasons": stream(RADAR, 1 / 16, **tiles(seasons, side=side)),
     }
 
 

@@ -107,7 +107,7 @@ def test_retrieves(path, monkeypatch):
     config = configuration.load(path, (), resolve).to_dict()
     config["data"]["classes"] = ("one", "another")
     ways = {(run.query, run.archive) for run in retrieval.Retrieval(config).runs}
-    both = {"sentinel2-l2a", "sentinel1-grd"}
+    both = set(config["sensors"])
     place = config["relevance"] == "place"
     assert ways == {(a, b) for a in both for b in both if a != b or not place}
     if not place:

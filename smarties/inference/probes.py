@@ -198,7 +198,7 @@ def regression(
     even = 0.25 if multi else 1 / shape[1]
     curvature = even * inputs.T @ inputs / len(inputs) + np.diag(penalty)
     factor = linalg.cholesky(curvature)  # weights = factor^-1 @ the coordinates
-    turned = linalg.solve_triangular(factor, inputs.T, trans="T").T
+    turned = linalg.solve_triangular(factor, inputs.T, trans=1).T
 
     def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = linalg.solve_triangular(factor, flat.reshape(shape))
@@ -215,7 +215,7 @@ def regression(
         penalised = weights.copy()
         penalised[-1] = 0
         gradient = turned.T @ (probability - labels)
-        gradient += linalg.solve_triangular(factor, penalised / strength, trans="T")
+        gradient += linalg.solve_triangular(factor, penalised / strength, trans=1)
         loss += 0.5 * (penalised**2).sum() / strength
         return loss / len(inputs), gradient.ravel() / len(inputs)
 

@@ -110,7 +110,7 @@ class Classification(adaptation.Adaptation):
         return values
 
     def _name_empty(self, name: str, truth: np.ndarray) -> None:
-        empty = [c for c, there in zip(self.classes, truth.any(0), strict=True) if not there]
+        empty = [c for c, there in zip(self.classes, truth.sum(0), strict=True) if not there]
         if empty and name not in self._told:
             self._told.add(name)
             said = ", ".join(empty)
