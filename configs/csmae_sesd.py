@@ -84,7 +84,7 @@ def real(config):
     """Returns a small configuration on real pairs, two scenes held out."""
     data = Path(os.environ.get("SMARTIES_DATA", "../shared/data"))
     stream = smarties_samples.real(data, side=64)["terramesh_radar"]
-    config.data.streams = dict(terramesh=dict(stream, share=1.0))
+    config.steps, config.data.streams = 200, dict(terramesh=dict(stream, share=1.0))
     return config
 
 

@@ -33,14 +33,15 @@ def main(argv: Sequence[str]) -> None:
     }
 
     def resolve(config):
-        task = config.get("task", "classification")
-        if task not in tasks:
-            raise errors.unknown("task of an evaluation", task, tasks)
-        return settings.resolve(config, tasks[task][0])
+        nonlocal kind
+        kind = config.get("task", kind)
+        if kind not in tasks:
+            raise errors.unknown("task of an evaluation", kind, tasks)
+        return settings.resolve(config, tasks[kind][0])
 
+    kind = protocol.CLASSIFICATION
     config = configuration.load(arguments.config, overrides, resolve).to_dict()
     loaded = loading.load(arguments.weights, heads=arguments.heads) if arguments.weights else None
-    kind = "retrieval" if "relevance" in config else "classification"
     if config["task"] != kind:
         raise errors.UserError(f"task is {config['task']}, but {arguments.config} is of {kind}")
     trial = tasks[kind][1](config, loaded, arguments.weights or "")
