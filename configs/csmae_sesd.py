@@ -65,7 +65,7 @@ def get_config(arg="", variant="sesd", specific=10, shared=2, decoding="specific
                 second=PAIR[1],
                 share=1.0,
                 permute=False,
-                source=dict(kind="records", directory="data/bigearthnet"),
+                source=dict(kind="records", directory="data/bigearthnet", split="train"),
             )
         ),
         workers=8,

@@ -43,7 +43,7 @@ def get_config(size="base"):
                 first="sentinel2-l2a",
                 second="sentinel1-grd",
                 share=0.75,
-                source=dict(kind="records", directory="data/bigearthnet"),
+                source=dict(kind="records", directory="data/bigearthnet", split="train"),
             ),
         ),
         workers=8,

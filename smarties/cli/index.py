@@ -1,8 +1,9 @@
 """`smarties index`: embeds images into an archive that `smarties search` looks through.
 
 SOURCE is a scene (GeoTIFF; cut in chips), a folder of prepared records, a folder of GeoTIFF images,
-or a kind of source or archive by name, as in `smarties data prepare`. What is in the archive
-already is not embedded again, so more images are added, and a killed command goes on, by a command.
+or a kind of source or archive by name, as in `smarties data prepare`. Images that are in
+the archive already are not embedded again, so a killed command goes on by the same command, and new
+files and sources are added. A source given with another count, split or sensors is another source.
 """
 
 import argparse
@@ -72,9 +73,8 @@ def _options(given: argparse.Namespace, loaded: model.Model) -> writing.Options:
     known = {}
     if (Path(given.out) / archive.INDEX).exists():
         known = archive.open_archive(given.out).index
-    default = dict(
-        side=loaded.config["model"]["image_size"], fit="crop", pooling="cls", dtype="float32"
-    )
+    side, pooling = loaded.config["model"]["image_size"], loaded.pooling
+    default = dict(side=side, fit="crop", pooling=pooling, dtype="float32")
     asked = dict(side=given.window, fit=given.fit, pooling=given.pooling, dtype=given.dtype)
     chosen = {
         name: known.get(name, default[name]) if value is None else value
@@ -151,7 +151,11 @@ def _parser() -> argparse.ArgumentParser:
         "--fit", choices=("crop", "resample"),
         help="of larger images: the centre (default), or all of it, resampled to a chip",
     )  # fmt: skip
-    parser.add_argument("--pooling", choices=embedding.POOLINGS, help="default: cls")
+    parser.add_argument(
+        "--pooling",
+        choices=embedding.POOLINGS,
+        help="default: that of the weights, cls for SMARTIES",
+    )
     parser.add_argument("--dtype", choices=precision.DTYPES, help="of vectors (default: float32)")
     parser.add_argument("--batch", type=int, default=32, help="images at a time")
     parser.add_argument(

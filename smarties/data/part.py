@@ -74,6 +74,12 @@ class Part(sources.Source):
         example = self._source[self._which[which]]
         rows, columns = self._windows[place]
         side = next(iter(example["valid"].values())).shape
+        for name, valid in example["valid"].items():
+            if valid.shape != side:
+                raise errors.UserError(
+                    f"{example['id']}: {name} is {valid.shape}, the first sensor {side}: `part` "
+                    "cuts sensors on one grid"
+                )
 
         def cut(value: Any) -> Any:
             if isinstance(value, Mapping):

@@ -74,15 +74,12 @@ class Sets:
 
     @functools.cached_property
     def places(self) -> np.ndarray:
-        """The row of the archive [Q] that is the same place as a query, by its id; -1 for none."""
+        """The row of the archive [Q] that is the same place as a query, by its id; -1 for none.
+
+        Ids mean places: two sources that call different places alike are not to be searched.
+        """
         row = {name: i for i, name in enumerate(self.ids("archive").tolist())}
         return np.array([row.get(name, -1) for name in self.ids("query").tolist()])
-
-    @functools.cached_property
-    def same(self) -> bool:
-        """Whether queries and archive are of one source, so that their ids mean the same places."""
-        first, second = (self.sources[name].identity() for name in SETS)
-        return first == second
 
     @functools.cached_property
     def _read(self) -> dict[str, tuple[subsets.Part, np.ndarray]]:

@@ -18,6 +18,7 @@ Row = dict[str, Any]
 
 MODEL = "model"
 _CONDITION = ("name", "data", "protocol", "sensor", "bands", "labelled", "track", "level", "seed")
+_DEFINED = ("denominator", "ideal", "depth")  # in the `settings` of a retrieval: what is measured
 _NEEDED = (*_CONDITION, "key", "features", "probe", "checkpoint", "select", "metrics")
 
 
@@ -67,7 +68,7 @@ def groups(rows: Iterable[Row]) -> list[list[Row]]:
     """Returns the rows by condition: what differs in a group is features and probe only."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(json.dumps([row[name] for name in _CONDITION]), []).append(row)
+        found.setdefault(_kind(row, _CONDITION), []).append(row)
     return list(found.values())
 
 
@@ -136,20 +137,28 @@ def ways(rows: Iterable[Row], metric: str | None = None) -> list[list[tuple[str,
     found: dict[str, list[Row]] = {}
     for row in rows:
         if "query" in row and (metric or main_metric(row)) in row["metrics"]:
-            kind = [row[name] for name in ("name", "data", "protocol", "seed", "select")]
-            found.setdefault(json.dumps(kind), []).append(row)
+            kind = _kind(row, ("name", "data", "protocol", "seed", "select"))
+            found.setdefault(kind, []).append(row)
     tables = []
     for group in found.values():
         pairs = list(dict.fromkeys(row["sensor"] for row in group))
-        lines: dict[tuple[str, ...], dict[str, str]] = {}
+        lines: dict[tuple[Any, ...], dict[str, str]] = {}
         for row in group:
             value, low, high = (100 * x for x in row["metrics"][metric or main_metric(row)])
-            cells = lines.setdefault((said(row), row["probe"], row["checkpoint"]), {})
+            given = row.get("settings", {})
+            which = row["checkpoint"], given.get("size"), given.get("centred")
+            cells = lines.setdefault((said(row), row["probe"], *which), {})
             cells[row["sensor"]] = f"{value:.1f} ({low:.1f} to {high:.1f})"
         head = (f"{group[0]['name']}: {metric or main_metric(group[0])}, %", "probe", *pairs)
         body = [(*name[:2], *(cells.get(p, "") for p in pairs)) for name, cells in lines.items()]
         tables.append([head, *body])
     return tables
+
+
+def _kind(row: Row, names: Sequence[str]) -> str:
+    """Returns what rows that are compared have in common: some fields, and what is measured."""
+    given = row.get("settings", {})
+    return json.dumps([*(row[name] for name in names), *(given.get(name) for name in _DEFINED)])
 
 
 def condition(row: Row) -> str:

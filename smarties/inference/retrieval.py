@@ -136,7 +136,7 @@ class Retrieval:
     def _own(self) -> np.ndarray:
         """The row of the archive [Q] that a query may not find: its own place; -1 for none."""
         places = self._sets.places[self._asking]
-        return places if self._sets.same and not self._by_place else np.full_like(places, -1)
+        return np.full_like(places, -1) if self._by_place else places
 
     def _check(self) -> None:
         most = max(self._config["k"])

@@ -59,6 +59,13 @@ def save(manager: Manager, step: int, run: state.State | Tree, meta: dict[str, A
         )
 
 
+def forget(manager: Manager, start: int) -> None:
+    """Deletes the checkpoints from step `start` on."""
+    for step in manager.all_steps():
+        if step >= start:
+            manager.delete(step)
+
+
 def wait(manager: Manager) -> None:
     """Returns when all saves are on disk; raises `Unwritable` where one failed."""
     try:

@@ -1,5 +1,6 @@
 """The best of a run by a number of its evaluation: parameters to report and to hand on."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,23 @@ class Best:
     ) -> None:
         """Keeps the parameters where `numbers` are better than all before.
 
+        Nothing is better than NaN, nor is an evaluation that could not be written. Where a run was
+        taken up again before the step that is kept, that stays until something is better.
+
         Raises:
           UserError: the evaluation has no such number.
         """
-        if not self._metric:
+        if not self._metric or not numbers:
             return
         if self._metric not in numbers:
             raise errors.unknown("checkpoint.best", self._metric, numbers)
-        if self.numbers and not numbers[self._metric] > self.numbers[self._metric]:
+        if not numbers[self._metric] > self.numbers.get(self._metric, -math.inf):
             return
         kept = {"params": run.params} | ({} if run.ema is None else {"ema": run.ema})
         found = {"step": step, **numbers}
         with self._disk.writing(f"checkpoint {self._directory}/{step}"):
             with checkpoint.open(self._directory, keep=1) as manager:
+                checkpoint.forget(manager, step)
                 checkpoint.save(manager, step, kept, {**meta, "evaluation": found})
                 checkpoint.wait(manager)
             self.numbers = found

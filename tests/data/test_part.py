@@ -66,3 +66,10 @@ def test_classes_that_are_kept_and_places_that_move(data_root):
 def test_what_cannot_be_is_said(wrong, said):
     with pytest.raises(errors.UserError, match=said):
         sources.source("part", source=PLANET, **wrong)
+
+
+def test_sensors_of_another_grid_are_not_paired_with_the_whole():
+    source = dict(kind="planet", sensors=("sentinel2-l2a", "sentinel1-grd"), count=1, size=32,
+                  sizes={"sentinel1-grd": 64})  # fmt: skip
+    with pytest.raises(errors.UserError, match="cuts sensors on one grid"):
+        sources.source("part", source=source, tile=16)[0]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -153,12 +154,14 @@ def test_a_stopped_build_keeps_what_it_had_and_goes_on(both, tmp_path):
         build(folder, [Failing(places(S2), 15)], every=0.0)
     kept = content(folder)
     assert 6 <= len(kept) < 20
-    (folder / "shards" / "000077.npy").write_bytes(b"left by a killed build")
+    left = folder / "shards" / "000077.npy"
+    left.write_bytes(b"left by a killed build")
+    os.utime(left, (0, 0))
     (outcome,) = build(folder, [places(S2)], progress=lambda done, total: seen.append(total))
     assert outcome.known == len(kept) and outcome.added == 20 - len(kept) == seen[-1]
     want = {key: vector for key, vector in content(both).items() if key[0] == S2}
     found = content(folder)
-    assert found.keys() == want.keys() and not (folder / "shards" / "000077.npy").exists()
+    assert found.keys() == want.keys() and not left.exists()
     for key, vector in want.items():
         np.testing.assert_allclose(found[key], vector, atol=1e-5)
     mean, _ = archive.open_archive(folder).centre(S2)
@@ -313,3 +316,12 @@ def test_by_faiss_beside_exact(both):
     assert len([*(both / approximate.FOLDER).iterdir()]) == 2
     with pytest.raises(errors.UserError, match="needs 1000 or more"):
         querying.find(opened, query, 10, method="ivf")
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "shards").mkdir()
+    theirs = tmp_path / "shards" / "train-000.tar"
+    theirs.write_text("theirs")
+    with pytest.raises(errors.UserError, match="is no archive"):
+        build(tmp_path, [places(S2, 2)])
+    assert theirs.read_text() == "theirs" and not (tmp_path / ".lock").exists()

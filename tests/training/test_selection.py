@@ -4,11 +4,12 @@ import json
 
 import jax
 import numpy as np
+import optax
 import pytest
 import toy
 
 from smarties import errors
-from smarties.training import checkpoint, loop, plan, settings, trees
+from smarties.training import checkpoint, loop, plan, selection, settings, state, storage, trees
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +63,25 @@ def test_a_run_that_stopped_after_its_best_still_knows_it(tmp_path):
 def test_a_number_that_is_not_evaluated_is_named(tmp_path):
     with pytest.raises(errors.UserError, match="'validaton'.*'validation'"):
         loop.train(Peaks(), toy.config(**{**CONFIG, "checkpoint__best": "validaton"}), tmp_path)
+
+
+def test_a_run_that_goes_on_before_its_best_may_do_better(tmp_path):
+    best = _offered(tmp_path, {20: 0.5})
+    for step, value in ((10, 0.6), (10, 0.7), (30, float("nan"))):
+        best = _offered(tmp_path, {step: value})
+    assert best.numbers == {"step": 10, "validation": 0.7}
+
+
+def test_nan_is_never_best_and_what_was_not_evaluated_is_no_error(tmp_path):
+    best = _offered(tmp_path, {0: float("nan"), 10: 0.2})
+    best.offer(20, {}, None, {})
+    assert best.numbers == {"step": 10, "validation": 0.2}
+
+
+def _offered(where, values):
+    best = selection.Best(where, "validation", storage.Storage("stop"))
+    task = toy.Linear()
+    run = state.make_init(task, optax.sgd(0.1), 0, 0.0)()
+    for step, value in values.items():
+        best.offer(step, {"validation": value}, run, {})
+    return best

@@ -7,7 +7,9 @@ One process writes; who searches waits for nobody.
 import contextlib
 import dataclasses
 import json
+import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from smarties.spectrum.bands import Sensor
 from smarties.tasks import embedding
 
 LOCK = ".lock"
+OLD = 600  # seconds that who has just read the index may still open what has been replaced since
+_OURS = re.compile(r"\.?\d{6}(\.\w+)?\.(npy|parquet)(\.part)?$")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +51,6 @@ class Writer:
     def __init__(self, found: archive.Archive, shard: int):
         self.archive, self._shard = found, shard
         self._made = found.index["model"]["digest"]
-        self._replaced: archive.Shard | None = None
 
     def room(self, sensor: Sensor) -> int:
         """Returns how many images fill up the last shard of a sensor."""
@@ -96,9 +99,9 @@ class Writer:
             "moments": {**index["moments"], sensor.name: moments},
             "shards": [dataclasses.asdict(shard) for shard in kept],
         })  # fmt: skip
-        if self._replaced is not None:
-            self._remove(self._replaced)
-        self._replaced = old  # who has just read the index may still open it
+        for suffix in old.files if old is not None else ():
+            self.archive.file(old, suffix).touch()  # replaced now
+        self.sweep()
 
     def _write(self, sensor: str, arrays: dict[str, np.ndarray], content: Any) -> archive.Shard:
         number = self.archive.index["next"]
@@ -120,15 +123,12 @@ class Writer:
         self.archive = archive.Archive(self.archive.directory, index)
         shutil.rmtree(self.archive.directory / approximate.FOLDER, ignore_errors=True)
 
-    def _remove(self, shard: archive.Shard) -> None:
-        for suffix in shard.files:
-            self.archive.file(shard, suffix).unlink(missing_ok=True)
-
     def sweep(self) -> None:
-        """Removes what a killed build has left."""
+        """Removes what a killed build has left, and what was replaced before `OLD`."""
         named = {self.archive.file(s, suffix) for s in self.archive.shards for suffix in s.files}
         for file in (self.archive.directory / archive.SHARDS).iterdir():
-            if file not in named:
+            age = time.time() - file.stat().st_mtime
+            if _OURS.match(file.name) and file not in named and age > OLD:
                 file.unlink()
 
     def repair(self) -> list[str]:
@@ -192,6 +192,7 @@ def opened(
         one that another process writes, or one that cannot be written.
     """
     try:
+        _check_new(directory, options)
         (directory / archive.SHARDS).mkdir(parents=True, exist_ok=True)
         with (directory / LOCK).open("w") as lock:
             jobs.own(lock, directory)
@@ -206,6 +207,19 @@ def opened(
         ) from error
 
 
+def _check_new(directory: Path, options: Options | None) -> None:
+    """Raises `UserError` where a folder is neither an archive nor fit to become one."""
+    shards = directory / archive.SHARDS
+    others = {p.name for p in directory.iterdir()} if directory.exists() else set()
+    if archive.INDEX in others:
+        return
+    foreign = others - {archive.SHARDS, LOCK} or {
+        p.name for p in (shards.iterdir() if shards.exists() else ()) if not _OURS.match(p.name)
+    }
+    if foreign or options is None:
+        raise errors.UserError(f"{directory} is no archive: give one, or a new folder")
+
+
 def _found(directory: Path, loaded: model.Model, weights: str, options: Options | None):
     if (directory / archive.INDEX).exists():
         found = archive.open_archive(directory, sizes=options is not None)
@@ -217,8 +231,7 @@ def _found(directory: Path, loaded: model.Model, weights: str, options: Options 
                     "it out, or index into another folder"
                 )
         return found
-    if {p.name for p in directory.iterdir()} - {archive.SHARDS, LOCK} or options is None:
-        raise errors.UserError(f"{directory} is no archive: give one, or a new folder")
+    assert options is not None
     about = {"digest": features.digest(loaded), "name": loaded.config["name"], "weights": weights}
     index = {
         "format": archive.FORMAT, "model": about, **dataclasses.asdict(options),
