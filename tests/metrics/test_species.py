@@ -1,0 +1,88 @@
+"""Metrics of species beside scikit-learn's, with ties; what cannot be evaluated is listed."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn import metrics
+
+from smarties import errors
+from smarties.metrics import species
+
+
+def case(n=300, count=23, seed=0, rounded=None):
+    """(scores [n, S], presences [n, S]): rare and common species; rounding makes ties."""
+    rng = np.random.default_rng(seed)
+    there = rng.random((n, count)) < rng.uniform(0.01, 0.9, count)
+    there[0], there[1] = True, False
+    scores = 1 / (1 + np.exp(-rng.normal(size=(n, count)) - there))
+    return (scores if rounded is None else scores.round(rounded)).astype(np.float32), there
+
+
+@pytest.mark.parametrize("rounded", [None, 1])
+@pytest.mark.parametrize("kept", [np.asarray, sparse.csr_matrix, sparse.csc_array])
+def test_metrics_are_scikit_learns(rounded, kept):
+    scores, there = case(rounded=rounded)
+    found = species.evaluate(scores, kept(there), chunk=9000)  # several chunks
+    for s in range(scores.shape[1]):
+        truth, score = there[:, s], scores[:, s]
+        assert found.values["auc"][s] == pytest.approx(metrics.roc_auc_score(truth, score))
+        assert found.values["ap"][s] == pytest.approx(metrics.average_precision_score(truth, score))
+        false, true, cuts = metrics.roc_curve(truth, score, drop_intermediate=False)
+        assert found.values["tss"][s] == pytest.approx((true - false).max())
+        called = score >= found.thresholds[s]
+        tss = called[truth].mean() - called[~truth].mean()
+        assert tss == pytest.approx(found.values["tss"][s])
+    assert found.mean("auc") == pytest.approx(np.mean(found.values["auc"]))
+    np.testing.assert_array_equal(species.auc(scores, there), found.values["auc"])
+
+
+def test_boyce_index_by_its_definition():
+    """Windows counted one by one; presences drawn in proportion to suitability score near one."""
+    rng = np.random.default_rng(1)
+    scores = rng.random((4000, 3)).astype(np.float64)
+    there = rng.random(scores.shape) < np.stack(
+        [scores[:, 0], 1 - scores[:, 1], np.full(4000, 0.3)], 1
+    )
+    found = species.evaluate(scores, there, ("boyce",)).values["boyce"]
+    assert found[0] > 0.95 and found[1] < -0.95 and abs(found[2]) < 0.8
+    x, p = scores[:, 0], scores[there[:, 0], 0]
+    width = np.ptp(x) / 10
+    kept = []
+    for start in np.linspace(x.min(), x.max() - width, 101):
+        share = [np.mean((v >= start) & (v <= start + width)) for v in (p, x)]
+        kept.append((start, share[0] / share[1]))
+    kept = [k for i, k in enumerate(kept) if i == 0 or k[1] != kept[i - 1][1]]
+    ranks = [np.argsort(np.argsort(column)) for column in np.array(kept).T]
+    assert found[0] == pytest.approx(np.corrcoef(ranks)[0, 1], abs=2e-3)
+
+
+def test_species_that_cannot_be_evaluated_are_listed_and_left_out():
+    scores, there = case()
+    there[:, 3], there[:, 5] = False, True
+    found = species.evaluate(scores, there)
+    listed = found.excluded([f"s{i}" for i in range(scores.shape[1])])
+    assert listed == {"without_presence": ["s3"], "without_absence": ["s5"]}
+    assert all(np.isnan(found.values[m][[3, 5]]).all() for m in species.METRICS)
+    others = [i for i in range(scores.shape[1]) if i not in (3, 5)]
+    assert found.mean("auc") == pytest.approx(
+        species.auc(scores[:, others], there[:, others]).mean()
+    )
+
+
+def test_constant_scores_are_chance_and_shuffled_presences_near_it():
+    scores, there = case(n=2000)
+    assert (species.auc(np.zeros_like(scores), there) == 0.5).all()
+    shuffled = np.random.default_rng(0).permutation(there)
+    assert species.evaluate(scores, there).mean("auc") > 0.7
+    assert abs(species.evaluate(scores, shuffled).mean("auc") - 0.5) < 0.05
+
+
+def test_mistakes_are_one_line():
+    scores, there = case()
+    with pytest.raises(errors.UserError, match="unknown metric of species 'aux'"):
+        species.evaluate(scores, there, ("aux",))
+    with pytest.raises(errors.UserError, match="one each"):
+        species.auc(scores[1:], there)
+    scores[7, 4] = np.nan
+    with pytest.raises(errors.UserError, match="species 4: a score is not a number"):
+        species.auc(scores, there)
