@@ -9,7 +9,7 @@ from smarties import errors
 from smarties.metrics import species
 
 
-def case(n=300, count=23, seed=0, rounded=None):
+def case(n=300, count=23, seed=0, rounded=None):  # few and many presences: both ways to count
     """(scores [n, S], presences [n, S]): rare and common species; rounding makes ties."""
     rng = np.random.default_rng(seed)
     there = rng.random((n, count)) < rng.uniform(0.01, 0.9, count)
@@ -84,5 +84,5 @@ def test_mistakes_are_one_line():
     with pytest.raises(errors.UserError, match="one each"):
         species.auc(scores[1:], there)
     scores[7, 4] = np.nan
-    with pytest.raises(errors.UserError, match="species 4: a score is not a number"):
+    with pytest.raises(errors.UserError, match="species 4 of the scores: a score is not a number"):
         species.auc(scores, there)
