@@ -78,7 +78,7 @@ def groups(model: Model, hidden: Sequence[str] = ()) -> Players:
 
 def predictors(model: Model, hidden: Sequence[str] = ()) -> Players:
     """Returns each predictor as a player, but those of the groups `hidden`."""
-    among = np.flatnonzero(groups(model, hidden).members.any(0))
+    among = np.flatnonzero(groups(model, hidden).members.any(0)).tolist()
     names = tuple(model.predictors[i] for i in among)
     return Players(names, np.eye(len(model.predictors), dtype=bool)[among])
 
