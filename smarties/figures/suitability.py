@@ -39,10 +39,10 @@ def maps(
         panels = np.ravel(figure.subplots(rows, columns, squeeze=False))
         for axes, name, layer in zip(panels, [said, *names], [suitability, *values], strict=False):
             first = axes is panels[0]
+            cmap, low, top = ("YlGn", 0, 1) if first else (explanations.DIVERGING, -limit, limit)
             picture = axes.imshow(
-                layer, cmap="YlGn" if first else explanations.DIVERGING, vmin=0 if first else -limit,
-                vmax=1 if first else limit, extent=extent, interpolation="nearest",
-            )  # fmt: skip
+                layer, cmap=cmap, vmin=low, vmax=top, extent=extent, interpolation="nearest"
+            )
             axes.set_title(name, fontsize=9, color=curves.INK)
             if first and points is not None:
                 axes.plot(*points.T, ".", color=curves.INK, markersize=2.5, alpha=0.7)

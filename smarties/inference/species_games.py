@@ -104,7 +104,7 @@ def suitability(
       rows: predictions at once; a coalition's places and other coalitions share a batch.
     """
     total = len(keep) * len(values)
-    rows = min(rows, total)
+    rows = min(rows, 1 << (total - 1).bit_length())  # a power of two: few shapes to compile for
     found = np.empty((total, len(which)), np.float32)
     values = np.asarray(values, np.float32)
     for first in range(0, total, rows):
