@@ -1,8 +1,8 @@
 """`smarties explain`: why a species model predicts what it does, in Shapley values.
 
 Groups of predictors (or single ones) share out a prediction at each place of a table, or with
---metric what the model gains over knowing nothing. Up to 10 players all coalitions are asked for;
-of more, orders in Latin squares are drawn, and values have standard errors.
+--metric what the model gains over knowing nothing; over rasters, maps of it. Up to 10 players all
+coalitions are asked for; of more, orders in Latin squares, and values have standard errors.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from smarties import errors
-from smarties.cli import explain_pictures
+from smarties.cli import explain_maps, explain_pictures
 from smarties.inference import explaining, places, shapley, species_games
 
 
@@ -32,14 +32,17 @@ def main(argv: Sequence[str], load: Any = None) -> None:
     if load is None:
         load = importlib.import_module("smarties.inference.species").load
     model = load(arguments.weights)
-    table = places.table(arguments.places)
-    if not table.num_rows:
-        raise errors.UserError(f"{arguments.places}: no row: give one place at least")
-    values = places.numbers(table, model.predictors, arguments.places, arguments.missing_ok)
     how = explaining.How(
         by=arguments.by, hidden=arguments.hide, squares=arguments.squares, seed=arguments.seed,
         rows=arguments.rows,
     )  # fmt: skip
+    if arguments.rasters:
+        explain_maps.write(arguments, model, how)
+        return
+    table = places.table(arguments.places)
+    if not table.num_rows:
+        raise errors.UserError(f"{arguments.places}: no row: give one place at least")
+    values = places.numbers(table, model.predictors, arguments.places, arguments.missing_ok)
     if arguments.metric:
         found, outputs, left_out = _metric(arguments, model, values, how, table)
         names = None
@@ -145,8 +148,8 @@ def _print(arguments: argparse.Namespace, found: shapley.Values, outputs, left_o
         print(f"{name}: {text}")
     if left_out:
         print(f"not evaluated, without a presence or an absence: {', '.join(left_out)}")
-    how = "exact" if found.errors is None else f"largest standard error {found.errors.max():.2g}"
-    print(f"{arguments.out}: {found.evaluated:,} coalitions, {how}")
+    sure = "exact" if found.errors is None else f"largest standard error {found.errors.max():.2g}"
+    print(f"{arguments.out}: {found.evaluated:,} coalitions, {sure}")
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -155,6 +158,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise errors.UserError(f"--out {out}: its folder does not exist")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise errors.UserError(f"--out {out} is there already: give a new name, or remove it")
+    if arguments.rasters and arguments.metric:
+        raise errors.UserError("--metric is of --places with presences, not of --rasters")
     if arguments.presences and not arguments.metric:
         raise errors.UserError("--presences are for --metric: give both, or neither")
     if not arguments.metric and not arguments.species:
@@ -172,8 +177,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="smarties explain", description=__doc__, allow_abbrev=False
     )
     parser.add_argument("weights", help="a run of a species model")
-    parser.add_argument("--places", required=True, metavar="TABLE",
-                        help="CSV or Parquet with the predictors as named columns")  # fmt: skip
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--places", metavar="TABLE",
+                       help="CSV or Parquet with the predictors as named columns")  # fmt: skip
+    where.add_argument("--rasters", nargs="+", metavar="FILE.tif",
+                       help="map: bands, or files of one band, named after predictors")  # fmt: skip
+    parser.add_argument("--points", metavar="TABLE", help="to draw on maps: longitude, latitude, "
+                        "and species where there are several")  # fmt: skip
+    parser.add_argument("--suitability_only", action="store_true", help="of maps")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="made; must be new")
     parser.add_argument("--species", type=_list, default=(), metavar="A,B")
     parser.add_argument("--by", choices=("groups", "predictors"), default="groups")
@@ -185,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
                         "for each species, row i of place i (default: in --places)")  # fmt: skip
     parser.add_argument("--id", metavar="COLUMN", help="names of places (default: row numbers)")
     parser.add_argument("--missing_ok", action="store_true",
-                        help="predictors that are no column are missing everywhere")  # fmt: skip
+                        help="predictors without a column or raster are missing")  # fmt: skip
     parser.add_argument("--squares", type=int, default=8, help="Latin squares of many players")
     parser.add_argument("--seed", type=int, default=0, help="of the squares")
     parser.add_argument("--rows", type=int, default=species_games.ROWS, help="predictions at once")

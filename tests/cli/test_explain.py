@@ -122,3 +122,53 @@ def test_species_that_cannot_be_evaluated_are_named(tmp_path, capsys):
     assert "without a presence or an absence: moss" in capsys.readouterr().out
     with pytest.raises(errors.UserError, match="is there already"):
         run("--places", places, "--metric", "ap", "--out", tmp_path / "why")
+
+
+def rasters(folder, nodata=-1.0):
+    import rasterio
+
+    values = np.random.default_rng(1).normal(size=(4, 30, 40)).astype(np.float32)
+    values[:, :, 35:] = nodata
+    files = []
+    for name, layer in zip(toy_species.toy().predictors, values, strict=True):
+        files.append(folder / f"{name}.tif")
+        with rasterio.open(
+            files[-1], "w", driver="GTiff", count=1, height=30, width=40, dtype="float32",
+            crs="EPSG:4326", nodata=nodata, transform=rasterio.Affine(0.1, 0, 7, 0, -0.1, 47),
+        ) as data:  # fmt: skip
+            data.write(layer, 1)
+    return files
+
+
+def test_maps_with_points(tmp_path, capsys):
+    import rasterio
+
+    files, out, species = rasters(tmp_path), tmp_path / "maps", ("oak", "fern")
+    points = tmp_path / "points.csv"
+    points.write_text("longitude,latitude,species\n8,46,oak\n9,45,oak\n8,44.5,fern\n0,0,oak\n")
+    run("--rasters", *files, "--species", "oak,fern", "--points", points, "--out", out)
+    assert "1 of 4 points lie outside" in capsys.readouterr().out
+    each = {f"{a}-{s}{e}" for a, e in (("map", ".svg"), ("shapley", ".tif")) for s in species}
+    assert {p.name for p in out.iterdir()} == {"suitability.tif", *each}
+    with rasterio.open(out / "suitability.tif") as data:
+        full, transform = data.read(), data.transform
+    with rasterio.open(out / "shapley-fern.tif") as data:
+        assert data.transform == transform and data.descriptions == ("climate", "soil", "relief")
+        np.testing.assert_allclose(0.5 + data.read().sum(0), full[1], atol=1e-5)
+    assert np.isnan(full[:, :, 35:]).all() and np.isfinite(full[:, :, :35]).all()
+
+
+def test_mistakes_of_maps(tmp_path):
+    files = rasters(tmp_path)
+    points = tmp_path / "points.csv"
+    points.write_text("longitude,latitude\n500000,5000000\n")
+    there = sorted(tmp_path.iterdir())
+    for options, said in (
+        (("--points", points), "none of 1 lies inside"),
+        (("--metric", "auc"), "not of --rasters"),
+    ):
+        with pytest.raises(errors.UserError, match=said):
+            run("--rasters", *files, "--species", "oak", "--out", tmp_path / "maps", *options)
+    with pytest.raises(errors.UserError, match="no raster of predictor 'slope'"):
+        run("--rasters", *files[:3], "--species", "oak", "--out", tmp_path / "maps")
+    assert sorted(tmp_path.iterdir()) == there
