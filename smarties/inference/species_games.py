@@ -161,7 +161,7 @@ def metric(
         for first in range(0, len(masks), step):
             keep = players.keep(masks[first : first + step])
             for scores in suitability(model, values, keep, which, rows):
-                found.append(species.evaluate(scores, presences, (name,)).values[name])
+                found.append(species.scores(presences, scores, (name,))[name])
             progress(len(keep))
         return np.stack(found)
 

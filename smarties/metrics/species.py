@@ -7,9 +7,8 @@ Literature: DeLong et al. 1988 (AUC by ranks), Allouche et al. 2006 (TSS), Hirze
 (continuous Boyce index).
 """
 
-import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -18,135 +17,118 @@ from scipy import sparse, stats
 
 from smarties.errors import UserError, unknown
 
-METRICS = ("auc", "ap", "tss", "boyce")
-CHUNK = 64_000_000  # bytes of scores held at once, over all threads
+METRICS = ("auc", "ap", "tss")
+MORE = ("threshold", "boyce")  # only where they are asked for
+_CHUNK = 128  # species at a time: 7 MB of 14,189 sites, which stay in the caches
 _FEW = 40  # presences up to which counting is quicker than sorting 10^4 sites
+_ALL = (*METRICS, *MORE)
+
+Predicted = np.ndarray | Callable[[slice], np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """Metrics of species.
+def scores(
+    presence: Any, predicted: Predicted, wanted: Sequence[str] = METRICS
+) -> dict[str, np.ndarray]:
+    """Returns {metric: [S] float64} of species; NaN where all sites have it or none has.
 
-    Attributes:
-      values: {metric: [S] float64}, NaN where a species cannot be evaluated.
-      thresholds: [S], from which score on a species is called present for its best TSS; or None.
-      presences: [S] int64, sites with the species.
-      sites: of the evaluation.
-    """
-
-    values: Mapping[str, np.ndarray]
-    thresholds: np.ndarray | None
-    presences: np.ndarray
-    sites: int
-
-    @property
-    def evaluated(self) -> np.ndarray:
-        """[S] bool: species with a presence and an absence."""
-        return (self.presences > 0) & (self.presences < self.sites)
-
-    def mean(self, metric: str) -> float:
-        """Returns the unweighted mean over evaluated species, NaN where there is none."""
-        found = self.values[metric][self.evaluated]
-        known = found[np.isfinite(found)]
-        return float(known.mean()) if len(known) else float("nan")
-
-    def excluded(self, names: Sequence[str]) -> dict[str, list[str]]:
-        """Returns the names of species without a presence, and of those without an absence."""
-        none, everywhere = self.presences == 0, self.presences == self.sites
-        return {
-            "without_presence": [str(n) for n in np.asarray(names)[none]],
-            "without_absence": [str(n) for n in np.asarray(names)[everywhere & ~none]],
-        }
-
-
-def auc(scores: np.ndarray, presences: Any, chunk: int = CHUNK) -> np.ndarray:
-    """Returns the ROC-AUC [S] of species, NaN without a presence or absence; see `evaluate`."""
-    return evaluate(scores, presences, ("auc",), chunk).values["auc"]
-
-
-def evaluate(
-    scores: np.ndarray, presences: Any, wanted: Sequence[str] = METRICS, chunk: int = CHUNK
-) -> Evaluation:
-    """Returns the metrics of all species over sites.
+    "auc" is the area under the ROC curve, "ap" average precision, "tss" the true skill statistic,
+    sensitivity + specificity - 1, at its best "threshold", from which score on a species is called
+    present. "boyce" is the rank correlation, over 101 windows a tenth of the scores' range wide,
+    of a window with its share of presences over its share of all sites; windows of suitabilities
+    (0..1) say more than those of logits.
 
     Args:
-      scores: [n, S] real, larger where a species is likelier; the Boyce index cuts their range
-        into windows, so it wants suitabilities (0..1) rather than logits. A memory map will do.
-      presences: [n, S], non-zero where a species is: an array or a scipy.sparse matrix.
-      wanted: of `METRICS`. auc, ap and tss are those of all sites; boyce is the rank correlation,
-        over 101 windows a tenth of the scores' range wide, of the share of presences over the
-        share of all sites in the window.
-      chunk: bytes of scores to hold at once.
+      presence: [n, S], not zero where a species was found: an array or a scipy.sparse matrix.
+      predicted: [n, S], higher where a species is likelier, also as a memory map; or a function
+        that gives such columns of some species, for more than fit into memory.
+      wanted: of `METRICS` and `MORE`.
 
     Raises:
       UserError: an unknown metric, shapes that differ, a score that is not a number.
     """
     for name in wanted:
-        if name not in METRICS:
-            raise unknown("metric of species", name, METRICS)
-    there: Any = sparse.csc_array(presences, copy=True)  # the caller keeps explicit zeros
+        if name not in _ALL:
+            raise unknown("metric of species", name, _ALL)
+    there: Any = sparse.csc_array(presence, copy=True)  # the caller keeps explicit zeros
     there.eliminate_zeros()
-    if there.shape != scores.shape:
-        raise UserError(f"scores {list(scores.shape)} but presences {list(there.shape)}: one each")
-    sites, count = scores.shape
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    step = max(1, chunk // (threads * max(sites, 1) * scores.dtype.itemsize))
-    step = min(step, 128)  # all threads have work, and a chunk stays in the caches
-    found = np.full((len(METRICS) + 1, count), np.nan)
+    sites, count = there.shape
+    if not callable(predicted) and predicted.shape != there.shape:
+        raise UserError(f"scores {list(predicted.shape)} of presences {list(there.shape)}")
+    found = {name: np.full(count, np.nan) for name in wanted}
 
     def measure(first: int) -> None:
-        last = min(first + step, count)
-        rows = _rows(scores, first, last)
+        some = slice(first, min(first + _CHUNK, count))
+        rows = _rows(predicted(some) if callable(predicted) else predicted[:, some])
         if np.isnan(rows).any():
             wrong = first + int(np.flatnonzero(np.isnan(rows).any(1))[0])
             raise UserError(f"species {wrong} of the scores: a score is not a number")
         for s, row in enumerate(rows, first):
             present = np.sort(row[there.indices[there.indptr[s] : there.indptr[s + 1]]])
             if 0 < len(present) < sites:
-                found[:, s] = _of(row, present, wanted)
+                for name, value in _of(row, present, wanted).items():
+                    found[name][s] = value
 
-    with futures.ThreadPoolExecutor(threads) as pool:  # sorting lets other threads run
-        list(pool.map(measure, range(0, count, step)))
-    values = {name: found[METRICS.index(name)] for name in wanted}
-    thresholds = found[-1] if "tss" in wanted else None
-    return Evaluation(values, thresholds, np.diff(there.indptr).astype(np.int64), sites)
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    with futures.ThreadPoolExecutor(1 if callable(predicted) else threads) as pool:
+        list(pool.map(measure, range(0, count, _CHUNK)))  # counting lets other threads run
+    return found
 
 
-def _rows(scores: np.ndarray, first: int, last: int, block: int = 256) -> np.ndarray:
-    """Returns columns [first, last) as rows; by blocks, which the caches like."""
-    rows = np.empty((last - first, len(scores)), scores.dtype)
-    for at in range(0, len(scores), block):
-        rows[:, at : at + block] = scores[at : at + block, first:last].T
+def macro(values: Mapping[str, np.ndarray], evaluated: np.ndarray) -> dict[str, float]:
+    """Returns the mean of each metric over the species `evaluated` [S] that have a value."""
+    known = {name: each[evaluated & np.isfinite(each)] for name, each in values.items()}
+    return {name: float(each.mean()) if len(each) else np.nan for name, each in known.items()}
+
+
+def excluded(presence: Any, names: Sequence[str]) -> dict[str, list[str]]:
+    """Returns names of species that have no value: "without_presence" and "without_absence".
+
+    Args:
+      presence: [n, S], not zero where a species was found: an array or a scipy.sparse matrix.
+      names: of the species.
+    """
+    count, every = np.asarray((presence != 0).sum(0)).ravel(), np.asarray(names)
+    return {
+        "without_presence": [str(n) for n in every[count == 0]],
+        "without_absence": [str(n) for n in every[(count == presence.shape[0]) & (count > 0)]],
+    }
+
+
+def _rows(columns: np.ndarray, block: int = 256) -> np.ndarray:
+    """Returns columns as contiguous rows; by blocks, which the caches like."""
+    rows = np.empty(columns.shape[::-1], columns.dtype)
+    for at in range(0, len(columns), block):
+        rows[:, at : at + block] = columns[at : at + block].T
     return rows
 
 
-def _of(every: np.ndarray, present: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
-    """Returns `METRICS` and the threshold from the scores of all sites; sorts them if it pays.
+def _of(every: np.ndarray, present: np.ndarray, wanted: Sequence[str]) -> dict[str, float]:
+    """Returns metrics from the scores of all sites [n]; sorts these where it pays.
 
     Args:
       every: [n], of all sites.
       present: [k], of presences, sorted.
     """
     n, k = len(every), len(present)
-    found = np.full(len(METRICS) + 1, np.nan)
+    found: dict[str, float] = {}
     if k <= _FEW and "boyce" not in wanted:
         below = np.array([np.count_nonzero(every < score) for score in present])
         least = np.array([np.count_nonzero(every <= score) for score in present])
     else:
         every.sort()
         below, least = (np.searchsorted(every, present, side) for side in ("left", "right"))
-    if "auc" in wanted:  # the mean rank of ties: halfway between those below and those not above
-        ranks = (below + least + 1) / 2
-        found[0] = (ranks.sum() - k * (k + 1) / 2) / (k * (n - k))
-    if "ap" in wanted or "tss" in wanted:
-        called, right = n - below, k - np.searchsorted(present, present, "left")
-        found[1] = np.mean(right / called)  # each presence adds the precision at its own score
-        skill = right / k - (called - right) / (n - k)
-        best = int(skill.argmax())  # no other threshold does better than a presence's score
-        found[2], found[4] = skill[best], present[best]
+    ranks = (below + least + 1) / 2  # of ties the mean
+    found["auc"] = (ranks.sum() - k * (k + 1) / 2) / (k * (n - k))
+    called, right = n - below, k - np.searchsorted(present, present, "left")
+    found["ap"] = float(
+        np.mean(right / called)
+    )  # each presence adds the precision at its own score
+    skill = right / k - (called - right) / (n - k)
+    best = int(skill.argmax())  # no other threshold does better than a presence's score
+    found["tss"], found["threshold"] = skill[best], float(present[best])
     if "boyce" in wanted:
-        found[3] = _boyce(every, present)
-    return found
+        found["boyce"] = _boyce(every, present)
+    return {name: found[name] for name in wanted}
 
 
 def _boyce(every: np.ndarray, present: np.ndarray, windows: int = 101) -> float:

@@ -69,7 +69,7 @@ def test_the_metric_in_parts_of_memory(monkeypatch):
     np.testing.assert_array_equal(again(shapley.coalitions(3)), whole)
     assert done == [8, 2, 2, 2, 2]
     logits = model.predict(values)
-    np.testing.assert_allclose(whole[-1], species.auc(logits, there))
+    np.testing.assert_allclose(whole[-1], species.scores(there, logits)["auc"])
 
 
 def test_mistakes_are_one_line():

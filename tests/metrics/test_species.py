@@ -20,20 +20,21 @@ def case(n=300, count=23, seed=0, rounded=None):  # few and many presences: both
 
 @pytest.mark.parametrize("rounded", [None, 1])
 @pytest.mark.parametrize("kept", [np.asarray, sparse.csr_matrix, sparse.csc_array])
-def test_metrics_are_scikit_learns(rounded, kept):
+def test_metrics_are_scikit_learns(rounded, kept, monkeypatch):
     scores, there = case(rounded=rounded)
-    found = species.evaluate(scores, kept(there), chunk=9000)  # several chunks
+    monkeypatch.setattr(species, "_CHUNK", 7)
+    found = species.scores(kept(there), scores, (*species.METRICS, "threshold"))
     for s in range(scores.shape[1]):
         truth, score = there[:, s], scores[:, s]
-        assert found.values["auc"][s] == pytest.approx(metrics.roc_auc_score(truth, score))
-        assert found.values["ap"][s] == pytest.approx(metrics.average_precision_score(truth, score))
+        assert found["auc"][s] == pytest.approx(metrics.roc_auc_score(truth, score))
+        assert found["ap"][s] == pytest.approx(metrics.average_precision_score(truth, score))
         false, true, cuts = metrics.roc_curve(truth, score, drop_intermediate=False)
-        assert found.values["tss"][s] == pytest.approx((true - false).max())
-        called = score >= found.thresholds[s]
+        assert found["tss"][s] == pytest.approx((true - false).max())
+        called = score >= found["threshold"][s]
         tss = called[truth].mean() - called[~truth].mean()
-        assert tss == pytest.approx(found.values["tss"][s])
-    assert found.mean("auc") == pytest.approx(np.mean(found.values["auc"]))
-    np.testing.assert_array_equal(species.auc(scores, there), found.values["auc"])
+        assert tss == pytest.approx(found["tss"][s])
+    again = species.scores(there, lambda some: scores[:, some], ("auc",))
+    np.testing.assert_array_equal(again["auc"], found["auc"])
 
 
 def test_boyce_index_by_its_definition():
@@ -43,7 +44,7 @@ def test_boyce_index_by_its_definition():
     there = rng.random(scores.shape) < np.stack(
         [scores[:, 0], 1 - scores[:, 1], np.full(4000, 0.3)], 1
     )
-    found = species.evaluate(scores, there, ("boyce",)).values["boyce"]
+    found = species.scores(there, scores, ("boyce",))["boyce"]
     assert found[0] > 0.95 and found[1] < -0.95 and abs(found[2]) < 0.8
     x, p = scores[:, 0], scores[there[:, 0], 0]
     width = np.ptp(x) / 10
@@ -59,30 +60,31 @@ def test_boyce_index_by_its_definition():
 def test_species_that_cannot_be_evaluated_are_listed_and_left_out():
     scores, there = case()
     there[:, 3], there[:, 5] = False, True
-    found = species.evaluate(scores, there)
-    listed = found.excluded([f"s{i}" for i in range(scores.shape[1])])
+    found = species.scores(there, scores)
+    listed = species.excluded(there, [f"s{i}" for i in range(scores.shape[1])])
     assert listed == {"without_presence": ["s3"], "without_absence": ["s5"]}
-    assert all(np.isnan(found.values[m][[3, 5]]).all() for m in species.METRICS)
+    assert species.excluded(sparse.csr_array(there), [f"s{i}" for i in range(23)]) == listed
+    assert all(np.isnan(found[m][[3, 5]]).all() for m in species.METRICS)
     others = [i for i in range(scores.shape[1]) if i not in (3, 5)]
-    assert found.mean("auc") == pytest.approx(
-        species.auc(scores[:, others], there[:, others]).mean()
-    )
+    mean = species.macro(found, np.ones(23, bool))["auc"]
+    assert mean == pytest.approx(species.scores(there[:, others], scores[:, others])["auc"].mean())
+    assert np.isnan(species.macro(found, np.isin(np.arange(23), (3, 5)))["auc"])
 
 
 def test_constant_scores_are_chance_and_shuffled_presences_near_it():
     scores, there = case(n=2000)
-    assert (species.auc(np.zeros_like(scores), there) == 0.5).all()
+    assert (species.scores(there, np.zeros_like(scores))["auc"] == 0.5).all()
     shuffled = np.random.default_rng(0).permutation(there)
-    assert species.evaluate(scores, there).mean("auc") > 0.7
-    assert abs(species.evaluate(scores, shuffled).mean("auc") - 0.5) < 0.05
+    assert species.scores(there, scores)["auc"].mean() > 0.7
+    assert abs(species.scores(shuffled, scores)["auc"].mean() - 0.5) < 0.05
 
 
 def test_mistakes_are_one_line():
     scores, there = case()
     with pytest.raises(errors.UserError, match="unknown metric of species 'aux'"):
-        species.evaluate(scores, there, ("aux",))
-    with pytest.raises(errors.UserError, match="one each"):
-        species.auc(scores[1:], there)
+        species.scores(there, scores, ("aux",))
+    with pytest.raises(errors.UserError, match="of presences"):
+        species.scores(there, scores[1:])
     scores[7, 4] = np.nan
     with pytest.raises(errors.UserError, match="species 4 of the scores: a score is not a number"):
-        species.auc(scores, there)
+        species.scores(there, scores)
