@@ -10,7 +10,7 @@ import importlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,7 @@ def main(argv: Sequence[str], load: Any = None) -> None:
     """
     arguments = _parser().parse_args(argv)
     _check(arguments)
-    if load is None:
-        load = importlib.import_module("smarties.inference.species").load
-    model = load(arguments.weights)
+    model = (load or _loader())(arguments.weights)
     how = explaining.How(
         by=arguments.by, hidden=arguments.hide, squares=arguments.squares, seed=arguments.seed,
         rows=arguments.rows,
@@ -48,7 +46,7 @@ def main(argv: Sequence[str], load: Any = None) -> None:
         names = None
     else:
         chosen = species_games.chosen(model, arguments.species)
-        outputs, left_out = [model.species[i] for i in chosen], []
+        outputs, left_out = [str(model.species[i]) for i in chosen], []
         names = _names(table, arguments.id, arguments.places)
         found = explaining.of_predictions(model, values, chosen, how)
     seen = values[:, [list(model.predictors).index(p) for p in found.names]].T if (
@@ -57,6 +55,13 @@ def main(argv: Sequence[str], load: Any = None) -> None:
     about = _about(arguments, found, left_out)
     _write(arguments, found, outputs, names, about, seen)
     _print(arguments, found, outputs, left_out)
+
+
+def _loader() -> Callable[[str], species_games.Model]:
+    try:
+        return importlib.import_module("smarties.inference.species").load
+    except ModuleNotFoundError as error:
+        raise errors.UserError("this version of smarties has no species models to load") from error
 
 
 def _metric(arguments: argparse.Namespace, model: Any, values: np.ndarray, how: Any, table: Any):
@@ -72,19 +77,14 @@ def _metric(arguments: argparse.Namespace, model: Any, values: np.ndarray, how: 
         chosen = np.array([i for i in chosen if model.species[i] in there.column_names], int)
         if not len(chosen):
             raise errors.UserError(f"{file}: no column is named after a species of the model")
-    presences = places.numbers(there, [model.species[i] for i in chosen], file)
-    if not np.isin(presences, (0, 1)).all():
-        row, column = np.argwhere(~np.isin(presences, (0, 1)))[0]
-        raise errors.UserError(
-            f"{file}, row {row + 1}, column {model.species[chosen[column]]!r}: neither 0 nor 1"
-        )
+    presences = places.presences(there, [str(model.species[i]) for i in chosen], file)
     fine = explaining.evaluated(presences)
     if not fine.any():
         raise errors.UserError(f"{file}: no species has both a presence and an absence")
-    left_out = [model.species[i] for i in chosen[~fine]]
+    left_out = [str(model.species[i]) for i in chosen[~fine]]
     chosen, presences = chosen[fine], presences[:, fine]
     found = explaining.of_metric(model, values, presences, chosen, how, arguments.metric)
-    return found, [*(model.species[i] for i in chosen), explaining.MEAN], left_out
+    return found, [*(str(model.species[i]) for i in chosen), explaining.MEAN], left_out
 
 
 def _names(table: Any, column: str | None, where: str) -> list[str]:

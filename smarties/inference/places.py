@@ -53,6 +53,18 @@ def numbers(
     return out
 
 
+def presences(found: Any, names: Sequence[str], where: str | Path) -> np.ndarray:
+    """Returns float32 [n, S] of the species named; raises `UserError`: neither 0 nor 1."""
+    out = numbers(found, names, where)
+    if not (fine := np.isin(out, (0, 1))).all():
+        row, column = np.argwhere(~fine)[0]
+        raise UserError(
+            f"{where}, row {row + 1}, column {names[column]!r}: {out[row, column]:g} is neither 0 "
+            "nor 1"
+        )
+    return out
+
+
 def _column(column: Any, name: str, where: str | Path) -> np.ndarray:
     import pyarrow
 

@@ -41,3 +41,11 @@ def test_mistakes_are_one_line(tmp_path, content, said):
         places.numbers(places.table(file), ["warm", "wet"], file)
     with pytest.raises(errors.UserError, match="cannot be read"):
         places.table(tmp_path / "none.csv")
+
+
+def test_presences_are_0_or_1(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("oak,fern\n1,0\n0,3\n")
+    assert places.presences(places.table(file), ["oak"], file).tolist() == [[1], [0]]
+    with pytest.raises(errors.UserError, match="row 2, column 'fern': 3 is neither 0 nor 1"):
+        places.presences(places.table(file), ["oak", "fern"], file)
