@@ -188,15 +188,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, metavar="FOLDER", help="made; must be new")
     parser.add_argument("--species", type=_list, default=(), metavar="A,B")
     parser.add_argument("--by", choices=("groups", "predictors"), default="groups")
-    parser.add_argument("--hide", type=_list, default=(), metavar="GROUP,GROUP",
-                        help="groups the model never sees")  # fmt: skip
-    parser.add_argument("--metric", choices=explaining.METRICS,
-                        help="explain this in place of predictions")  # fmt: skip
+    parser.add_argument("--hide", type=_list, default=(), metavar="A,B", help="groups never seen")
+    parser.add_argument("--metric", choices=explaining.METRICS, help="in place of predictions")
     parser.add_argument("--presences", metavar="TABLE", help="for --metric: a column of 0 and 1 "
                         "for each species, row i of place i (default: in --places)")  # fmt: skip
     parser.add_argument("--id", metavar="COLUMN", help="names of places (default: row numbers)")
-    parser.add_argument("--missing_ok", action="store_true",
-                        help="predictors without a column or raster are missing")  # fmt: skip
+    parser.add_argument("--missing_ok", action="store_true", help="not all predictors are there")
     parser.add_argument("--squares", type=int, default=8, help="Latin squares of many players")
     parser.add_argument("--seed", type=int, default=0, help="of the squares")
     parser.add_argument("--rows", type=int, default=species_games.ROWS, help="predictions at once")

@@ -57,22 +57,27 @@ class Players:
 
 
 def groups(model: Model, hidden: Sequence[str] = ()) -> Players:
-    """Returns the model's groups as players, but those of `hidden`, which stay hidden throughout.
+    """Returns the model's groups as players; a predictor in none is a player of its own.
+
+    Args:
+      hidden: groups (or predictors in none) that stay hidden throughout.
 
     Raises:
-      UserError: an unknown group, or a predictor that is in no group.
+      UserError: an unknown group, or a group of what is no predictor.
     """
-    for name in hidden:
-        if name not in model.groups:
-            raise unknown("group of predictors", name, model.groups)
     column = {name: i for i, name in enumerate(model.predictors)}
-    outside = set(column) - {p for members in model.groups.values() for p in members}
-    if outside:
-        raise UserError(f"predictors {', '.join(sorted(outside))} are in no group: give them one")
-    names = tuple(name for name in model.groups if name not in hidden)
+    within = {name for members in model.groups.values() for name in members}
+    every = {**model.groups, **{name: (name,) for name in column if name not in within}}
+    for name in hidden:
+        if name not in every:
+            raise unknown("group of predictors", name, every)
+    names = tuple(name for name in every if name not in hidden)
     members = np.zeros((len(names), len(column)), bool)
     for i, name in enumerate(names):
-        members[i, [column[p] for p in model.groups[name]]] = True
+        for member in every[name]:
+            if member not in column:
+                raise unknown(f"predictor of group {name!r}", member, column)
+            members[i, column[member]] = True
     return Players(names, members)
 
 

@@ -43,6 +43,13 @@ def test_predictors_at_places():
     np.testing.assert_allclose(found.values[3], 0, atol=1e-7)
 
 
+def test_a_predictor_in_no_group_plays_alone():
+    model = dataclasses.replace(toy_species.toy(), groups={"climate": ("wet", "warm")})
+    players = species_games.groups(model, ["slope"])
+    assert players.names == ("climate", "clay")
+    assert players.members.astype(int).tolist() == [[1, 1, 0, 0], [0, 0, 1, 0]]
+
+
 def test_a_hidden_group_is_never_seen():
     model, (values, _) = toy_species.toy(), toy_species.sites(5)
     seen = []
@@ -78,8 +85,8 @@ def test_mistakes_are_one_line():
         species_games.groups(model, ["sail"])
     with pytest.raises(errors.UserError, match="unknown species 'okk'"):
         species_games.chosen(model, ["okk"])
-    with pytest.raises(errors.UserError, match="slope are in no group"):
-        species_games.groups(dataclasses.replace(model, groups={"a": model.predictors[:3]}))
+    with pytest.raises(errors.UserError, match="unknown predictor of group 'a' 'clai'"):
+        species_games.groups(dataclasses.replace(model, groups={"a": ("clai",)}))
     there[:, 1] = False
     with pytest.raises(errors.UserError, match="moss: without a presence"):
         species_games.metric(model, species_games.groups(model), values, there, np.arange(3))
