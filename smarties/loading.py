@@ -170,7 +170,7 @@ def _chosen(path: Path, step: int | None) -> tuple[Path, int]:
 
 def _averaged(path: Path, trained: Mapping[str, Any], average: bool | None) -> bool:
     """Returns whether the moving average of a run is meant."""
-    kept = bool(trained["optimizer"]["ema"])
+    kept = bool(trained["optimizer"]["ema"]) or trained["optimizer"].get("kind") == "schedule_free"
     if average and not kept:
         raise UserError(f"{path} kept no moving average: it was trained with optimizer.ema = 0")
     return kept if average is None else average

@@ -78,11 +78,11 @@ class MaskSDM(nn.Module):
         """Returns (tokens [B, T, D], which of them are neither hidden nor missing [B, T])."""
         numbers = [i for i, count in enumerate(self.levels) if not count]
         kinds = [i for i, count in enumerate(self.levels) if count]
-        if keep is None:
-            keep = jnp.ones((len(values), len(self.levels) + len(self.vectors)), bool)
+        whole = (len(values), len(self.levels) + len(self.vectors))
+        shown = jnp.ones(whole, bool) if keep is None else keep
         counts = jnp.array([count or math.inf for count in self.levels])[None]
         low = jnp.array([0 if count else -math.inf for count in self.levels])[None]
-        there = keep[:, : len(self.levels)] & (values >= low) & (values < counts)
+        there = shown[:, : len(self.levels)] & (values >= low) & (values < counts)
         # Hidden values go before anything is computed of them: 0 * NaN in a gradient is NaN.
         values = jnp.where(there, values, 0)
         tokens, known = [], []
@@ -98,7 +98,7 @@ class MaskSDM(nn.Module):
             tokens.append(Levels(self.width, counts, name="levels")(values[:, kinds]))
             known.append(there[:, kinds])
         for i, (width, vector) in enumerate(zip(self.vectors, vectors, strict=True)):
-            given = keep[:, len(self.levels) + i] & jnp.isfinite(vector).all(1)
+            given = shown[:, len(self.levels) + i] & jnp.isfinite(vector).all(1)
             vector = jnp.where(given[:, None], vector, 0)
             tokens.append(_linear(self.width, width, f"vector{i}")(vector)[:, None])
             known.append(given[:, None])
