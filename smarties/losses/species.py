@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 
+from smarties.typing import Array
+
 EPSILON = 1e-5
 
 
-def weights(presences: jax.Array, rows: int) -> tuple[jax.Array, jax.Array]:
+def weights(presences: Array, rows: int) -> tuple[jax.Array, jax.Array]:
     """Returns the weights ([S] of a presence, [S] of an absence) of species.
 
     Over the training rows, the presences of a species weigh `rows` in all, and so do its absences.
@@ -24,9 +26,7 @@ def weights(presences: jax.Array, rows: int) -> tuple[jax.Array, jax.Array]:
     return present, absent
 
 
-def full_weighted(
-    logits: jax.Array, presence: jax.Array, present: jax.Array, absent: jax.Array
-) -> jax.Array:
+def full_weighted(logits: jax.Array, presence: Array, present: Array, absent: Array) -> jax.Array:
     """Returns the full weighted loss [B], the mean over species; an entry's is at most 11.6 w.
 
     A logarithm of p + 1e-5, as log(exp(log p) + 1e-5), which neither p = 0 nor p = 1 disturbs.
@@ -38,8 +38,11 @@ def full_weighted(
       presence: [B, S], 0 or 1.
       present, absent: [S], see `weights`.
     """
-    presence = presence.astype(logits.dtype)
+    presence = jnp.asarray(presence, logits.dtype)
     found = -jnp.logaddexp(jax.nn.log_sigmoid(logits), jnp.log(EPSILON))
     missed = -jnp.logaddexp(jax.nn.log_sigmoid(-logits), jnp.log(EPSILON))
-    each = presence * present[None] * found + (1 - presence) * absent[None] * missed
+    each = (
+        presence * jnp.asarray(present)[None] * found
+        + (1 - presence) * jnp.asarray(absent)[None] * missed
+    )
     return each.mean(-1)
