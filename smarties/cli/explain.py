@@ -6,11 +6,10 @@ coalitions are asked for; of more, orders in Latin squares, and values have stan
 """
 
 import argparse
-import importlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from smarties import errors
 from smarties.cli import explain_maps, explain_pictures
-from smarties.inference import explaining, places, shapley, species_games
+from smarties.inference import explaining, places, shapley, species_columns, species_games
 
 
 def main(argv: Sequence[str], load: Any = None) -> None:
@@ -29,7 +28,7 @@ def main(argv: Sequence[str], load: Any = None) -> None:
     """
     arguments = _parser().parse_args(argv)
     _check(arguments)
-    model = (load or _loader())(arguments.weights)
+    model = (load or species_columns.load)(arguments.weights)
     how = explaining.How(
         by=arguments.by, hidden=arguments.hide, squares=arguments.squares, seed=arguments.seed,
         rows=arguments.rows,
@@ -40,7 +39,9 @@ def main(argv: Sequence[str], load: Any = None) -> None:
     table = places.table(arguments.places)
     if not table.num_rows:
         raise errors.UserError(f"{arguments.places}: no row: give one place at least")
-    values = places.numbers(table, model.predictors, arguments.places, arguments.missing_ok)
+    values = places.numbers(
+        table, model.predictors, arguments.places, arguments.missing_ok, levels=model.levels
+    )
     if arguments.metric:
         found, outputs, left_out = _metric(arguments, model, values, how, table)
         names = None
@@ -55,13 +56,6 @@ def main(argv: Sequence[str], load: Any = None) -> None:
     about = _about(arguments, found, left_out)
     _write(arguments, found, outputs, names, about, seen)
     _print(arguments, found, outputs, left_out)
-
-
-def _loader() -> Callable[[str], species_games.Model]:
-    try:
-        return importlib.import_module("smarties.inference.species").load
-    except ModuleNotFoundError as error:
-        raise errors.UserError("this version of smarties has no species models to load") from error
 
 
 def _metric(arguments: argparse.Namespace, model: Any, values: np.ndarray, how: Any, table: Any):

@@ -29,7 +29,9 @@ def write(arguments: argparse.Namespace, model: Any, how: explaining.How) -> Non
             f"maps of {len(players.names)} players: at most {explaining.EXACT}, so explain --by "
             "groups, or ask for --suitability_only"
         )
-    grid = predictor_rasters.grid(arguments.rasters, model.predictors, arguments.missing_ok)
+    grid = predictor_rasters.grid(
+        arguments.rasters, model.predictors, arguments.missing_ok, levels=model.levels
+    )
     points = _points(arguments.points, grid) if arguments.points else {}
     out = Path(arguments.out)
     names = [str(model.species[i]) for i in chosen]

@@ -3,7 +3,8 @@
 Needs pyarrow (extra `data`).
 """
 
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from smarties.errors import UserError, unknown
 
 MISSING = ("", "NA", "NaN", "nan", "NULL", "null", "None")  # entries of a CSV that are no number
+
+NO_LEVELS: Mapping[str, Sequence[str]] = types.MappingProxyType({})
 
 
 def table(path: str | Path) -> Any:
@@ -30,13 +33,18 @@ def table(path: str | Path) -> Any:
 
 
 def numbers(
-    found: Any, names: Sequence[str], where: str | Path, missing_ok: bool = False
+    found: Any,
+    names: Sequence[str],
+    where: str | Path,
+    missing_ok: bool = False,
+    levels: Mapping[str, Sequence[str]] = NO_LEVELS,
 ) -> np.ndarray:
     """Returns float32 [n, F] of the columns named, NaN where an entry is missing.
 
     Args:
       found: see `table`; other columns and their order do not matter.
       missing_ok: whether a column that is not there is one of NaN.
+      levels: of categorical columns, which become indices; another level is missing.
 
     Raises:
       UserError: a column that is not there or twice, an entry that is no finite number.
@@ -46,7 +54,10 @@ def numbers(
         count = found.column_names.count(name)
         if count > 1:
             raise UserError(f"{where}: column {name!r} is there {count} times: one is right")
-        if count:
+        if count and name in levels:
+            index = {level: k for k, level in enumerate(levels[name])}
+            out[:, i] = [index.get(str(v), np.nan) for v in found[name].to_pylist()]
+        elif count:
             out[:, i] = _column(found[name], name, where)
         elif not missing_ok:
             raise UserError(f"{where}: {unknown('column', name, found.column_names)}")

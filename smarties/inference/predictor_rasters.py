@@ -5,7 +5,7 @@ Needs rasterio (extra `geo`).
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Grid:
       shape: rows and columns.
       transform: pixel to ground, a..f.
       crs: as WKT, "" where there is none.
+      levels: of each predictor, () of numbers: a pixel is the level that is written like it.
     """
 
     files: tuple[str, ...]
@@ -34,6 +35,7 @@ class Grid:
     shape: tuple[int, int]
     transform: tuple[float, ...]
     crs: str
+    levels: tuple[tuple[str, ...], ...] = ()
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -76,6 +78,8 @@ class Reader:
             elif layer is not None:
                 band = self.files[layer[0]].read(layer[1], window=area, masked=True)
                 values = np.ma.filled(band.astype(np.float32), np.nan)
+                if self.grid.levels and self.grid.levels[i]:
+                    values = _levels(values, self.grid.levels[i])
                 out[..., i] = np.where(np.isfinite(values), values, np.nan)
         return out
 
@@ -90,7 +94,20 @@ class Reader:
         return np.reshape(found[:2], (2, rows, columns))
 
 
-def grid(files: Sequence[str | Path], predictors: Sequence[str], missing_ok: bool = False) -> Grid:
+def _levels(values: np.ndarray, levels: Sequence[str]) -> np.ndarray:
+    """Returns the index of the level that each value is, NaN where it is none."""
+    index = {level: i for i, level in enumerate(levels)}
+    kinds, place = np.unique(values, return_inverse=True)
+    found = np.array([index.get(f"{kind:g}", np.nan) for kind in kinds], np.float32)
+    return found[place].reshape(values.shape)
+
+
+def grid(
+    files: Sequence[str | Path],
+    predictors: Sequence[str],
+    missing_ok: bool = False,
+    levels: Mapping[str, Sequence[str]] | None = None,
+) -> Grid:
     """Returns the grid of predictors, found by the names of bands, or of files with one band.
 
     Longitude and latitude need no raster where the grid has a CRS.
@@ -98,6 +115,7 @@ def grid(files: Sequence[str | Path], predictors: Sequence[str], missing_ok: boo
     Args:
       files: any number; layers of no predictor do not matter.
       missing_ok: whether a predictor without a raster is missing everywhere.
+      levels: of categorical predictors, by name.
 
     Raises:
       UserError: an unreadable file, one on another grid than the first, a rotated grid, a
@@ -130,7 +148,8 @@ def grid(files: Sequence[str | Path], predictors: Sequence[str], missing_ok: boo
     used = dict.fromkeys(layer[0] for layer in taken if isinstance(layer, tuple))
     if not used:
         raise UserError(f"{first[0]}: no band or file is named after a predictor of the model")
-    return Grid(tuple(used), taken, *first[1:])
+    kinds = tuple(tuple((levels or {}).get(name, ())) for name in predictors)
+    return Grid(tuple(used), taken, *first[1:], kinds)
 
 
 def _layer(

@@ -49,3 +49,11 @@ def test_presences_are_0_or_1(tmp_path):
     assert places.presences(places.table(file), ["oak"], file).tolist() == [[1], [0]]
     with pytest.raises(errors.UserError, match="row 2, column 'fern': 3 is neither 0 nor 1"):
         places.presences(places.table(file), ["oak", "fern"], file)
+
+
+def test_levels_become_indices(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("soil,warm\nloam,1\nclay,2\nrock,3\n,4\n")
+    levels = {"soil": ("clay", "loam")}
+    found = places.numbers(places.table(file), ["soil", "warm"], file, levels=levels)
+    np.testing.assert_array_equal(found[:, 0], [1, 0, np.nan, np.nan])

@@ -143,3 +143,11 @@ def test_nothing_known_anywhere_writes_nothing(tmp_path, layers):
             model, grid, np.array([0]), tmp_path / "out.tif", players=species_games.groups(model)
         )
     assert [p.name for p in tmp_path.iterdir()] == ["all.tif"]
+
+
+def test_levels_of_rasters_become_indices(tmp_path):
+    file = raster(tmp_path / "soil.tif", [[[10, 20], [30, np.nan]]])
+    grid = predictor_rasters.grid([file], ["soil"], levels={"soil": ("30", "10")})
+    with grid.opened() as reader:
+        found = reader.read(0, 0, 2, 2)[..., 0]
+    np.testing.assert_array_equal(found, [[1, np.nan], [0, np.nan]])

@@ -19,6 +19,7 @@ class Toy:
         }
     )
     species: tuple[str, ...] = ("fern", "moss", "oak")
+    levels: dict = dataclasses.field(default_factory=dict)
 
     def predict(self, values, keep=None):
         there = np.isfinite(values) & (True if keep is None else keep)
