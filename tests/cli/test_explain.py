@@ -2,17 +2,13 @@
 
 import csv
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import toy_species
 
 from smarties import errors
 from smarties.cli import explain
-
-sys.path.append(str(Path(__file__).parents[1] / "inference"))
-import toy_species
 
 
 def table(path, n=60, presences=True):

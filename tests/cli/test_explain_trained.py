@@ -1,7 +1,7 @@
 """A species model is trained, loaded and explained: its known drivers come out on top."""
 
 import csv
-import sys
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +10,15 @@ import pytest
 from smarties.cli import main
 from smarties.training import loop
 
-sys.path.append(str(Path(__file__).parents[1] / "tasks"))
-import test_species as niches
+NICHES = Path(__file__).parents[1] / "tasks" / "test_species.py"
 
 
 @pytest.mark.slow
 def test_drivers_of_a_trained_model(tmp_path, capsys):
     """middle lives by warm, wetland by wet, loamy by soil, a categorical column; noise by none."""
-    task, table = niches._task(), niches._table(300, seed=5)
-    loop.train(task, niches._config(250), tmp_path / "run")
+    niches = runpy.run_path(str(NICHES))
+    task, table = niches["_task"](), niches["_table"](300, seed=5)
+    loop.train(task, niches["_config"](250), tmp_path / "run")
     soil = ["" if np.isnan(k) else table.levels["soil"][int(k)] for k in table.values[:, 3]]
     there = table.presence.toarray()
     with (tmp_path / "places.csv").open("w", newline="") as file:
