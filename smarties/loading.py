@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from smarties.errors import UserError
-from smarties.inference import csmae, model
+from smarties.inference import csmae, model, species
 from smarties.interchange import hub, weights, whole
 from smarties.models import lora
 from smarties.typing import Tree
@@ -28,8 +28,10 @@ def load(
     rule: str | None = None,
     dtype: str | None = None,
     download: bool = False,
-) -> model.Model:
+) -> Any:
     """Returns the trained encoder of a run directory, a file, an exported folder, or of the hub.
+
+    Of a run that trained a species model it is an `inference.species.SpeciesModel`.
 
     Args:
       path: what to load: a run directory; a .safetensors file, ours or in released names, which
@@ -46,6 +48,8 @@ def load(
     Raises:
       UserError: a missing, truncated or foreign file, sizes that do not fit, no checkpoint.
     """
+    if species.is_run(Path(path)):
+        return species.of_run(Path(path), restore, step, average)
     params, config = adapted(*read(path, step, average, heads, decoder_heads, download))
     config = {**config, "rule": rule or config["rule"]}
     # The attention kernel belongs to the machine that trained, not to the weights.
@@ -170,7 +174,7 @@ def _chosen(path: Path, step: int | None) -> tuple[Path, int]:
 
 def _averaged(path: Path, trained: Mapping[str, Any], average: bool | None) -> bool:
     """Returns whether the moving average of a run is meant."""
-    kept = bool(trained["optimizer"]["ema"])
+    kept = bool(trained["optimizer"]["ema"]) or trained["optimizer"].get("kind") == "schedule_free"
     if average and not kept:
         raise UserError(f"{path} kept no moving average: it was trained with optimizer.ema = 0")
     return kept if average is None else average

@@ -15,7 +15,7 @@ import jax
 import optax
 
 from smarties import errors, machine
-from smarties.cli import search_bench
+from smarties.cli import search_bench, species_bench
 from smarties.inference import (
     archive_benchmark,
     benchmark,
@@ -32,7 +32,7 @@ from smarties.training import optimizer, settings
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 PARTS = ("step", "roofline", "embed", "loader", "planet", "memory", "hugepages")
-ASKED = ("sizes", "data", "scene", "search", "csmae")  # long: only when named
+ASKED = ("sizes", "data", "scene", "search", "species", "csmae")  # long: only when named
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sides", type=lambda text: tuple(map(_positive, text.split(","))),
                         help="of scenes, pixels (default: image_size times 3, 6, 12)")  # fmt: skip
     search_bench.add_arguments(parser)
+    species_bench.add_arguments(parser)
     parser.add_argument("--kernel", choices=tuple(attention.KERNELS), default="xla")
     parser.add_argument("--json", metavar="FILE", help="also write every value of every round")
     parser.add_argument(
@@ -378,6 +379,7 @@ _MEASURE = {
     "csmae": _csmae,
     "hugepages": _hugepages,
     "search": search_bench.measure,
+    "species": species_bench.measure,
 }
 
 

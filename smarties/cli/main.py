@@ -24,6 +24,7 @@ COMMANDS = {
     "index": "embed images into an archive that can be searched",
     "search": "find the images of an archive nearest to an image",
     "predict": "turn scenes into maps with a trained head",
+    "explain": "say why a species model predicts what it does",
     "export": "write weights for other software",
     "import": "read released weights",
     "watch": "draw the curves of runs in the terminal as they grow",

@@ -1,5 +1,6 @@
 """Multi-head self-attention with its products laid out for the machine at hand."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -20,17 +21,23 @@ class Attention(nn.Module):
       kernel: "xla", or "cudnn" for the fused GPU kernel (bf16 or fp16; it raises where it does not
         apply).
       dtype: of the computation.
+      dropout: of the attention weights, see `dropped`; the fused kernel has none.
     """
 
     heads: int
     kernel: Kernel = "xla"
     dtype: jnp.dtype = jnp.float32
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         width = x.shape[-1]
         qkv = Heads(self.heads, self.dtype, name="qkv")(x)
-        attended = KERNELS[self.kernel](qkv).reshape(x.shape)
+        if self.dropout:
+            attended = _attend(qkv, lambda weights: dropped(self, weights, self.dropout))
+        else:
+            attended = KERNELS[self.kernel](qkv)
+        attended = attended.reshape(x.shape)
         return dense(width, self.dtype, "proj")(layout.spread(attended, None, "tensor"))
 
 
@@ -56,15 +63,27 @@ def dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
     return nn.Dense(width, dtype=dtype, kernel_init=nn.initializers.xavier_uniform(), name=name)
 
 
-def _attend(qkv: jax.Array) -> jax.Array:
-    """qkv [B, N, 3, heads, d] -> [B, N, heads, d].
+def dropped(module: nn.Module, x: jax.Array, rate: float) -> jax.Array:
+    """Returns x [B, ...] with a share `rate` of it 0 and the rest larger by 1 / (1 - rate).
+
+    Only where `module` is given the random stream "dropout", that is, in training.
+    [Srivastava et al. 2014, JMLR 15:1929]
+    """
+    if not rate or not module.has_rng("dropout"):
+        return x
+    kept = jax.random.bernoulli(module.make_rng("dropout"), 1 - rate, x.shape)
+    return jnp.where(layout.spread(kept), x / (1 - rate), 0)
+
+
+def _attend(qkv: jax.Array, drop: Callable[[jax.Array], jax.Array] = lambda x: x) -> jax.Array:
+    """qkv [B, N, 3, heads, d] -> [B, N, heads, d]; `drop` is applied to the attention weights.
 
     The barriers keep XLA from undoing the [B, heads, N, d] layout, in which both products are plain
     matrix products.
     """
     q, k, v = lax.optimization_barrier(tuple(jnp.transpose(qkv, (2, 0, 3, 1, 4))))
     scores = jnp.einsum("bhnd,bhmd->bhnm", q * q.shape[-1] ** -0.5, k)
-    weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(v.dtype)
+    weights = drop(jax.nn.softmax(scores.astype(jnp.float32))).astype(v.dtype)
     mixed = lax.optimization_barrier(jnp.einsum("bhnm,bhmd->bhnd", weights, v))
     return jnp.transpose(mixed, (0, 2, 1, 3))
 

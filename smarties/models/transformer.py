@@ -19,13 +19,22 @@ _POLICIES = {
 }
 
 
+ACTIVATIONS = {"gelu": lambda x: jax.nn.gelu(x, approximate=False), "relu": jax.nn.relu}
+
+
 class Block(nn.Module):
-    """One pre-norm block: attention and a four times wider GELU network, each a residual."""
+    """One pre-norm block: attention and a network of one hidden layer, each a residual.
+
+    For `hidden`, `activation` and `dropout` see `Transformer`.
+    """
 
     heads: int
     kernel: attention.Kernel
     dtype: jnp.dtype
     epsilon: float = 1e-6
+    hidden: int = 0
+    activation: Literal["gelu", "relu"] = "gelu"
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, drop: jax.Array | None = None) -> jax.Array:
@@ -35,15 +44,17 @@ class Block(nn.Module):
         [stochastic depth, Huang et al. 2016, arXiv:1603.09382]
         """
         width = x.shape[-1]
-        attend = attention.Attention(self.heads, self.kernel, self.dtype, name="attn")
+        attend = attention.Attention(self.heads, self.kernel, self.dtype, self.dropout, name="attn")
         x = x + self._kept(attend(norm(self.dtype, "norm1", self.epsilon)(x)), drop)
-        y = attention.dense(4 * width, self.dtype, "fc1")(
+        y = attention.dense(self.hidden or 4 * width, self.dtype, "fc1")(
             norm(self.dtype, "norm2", self.epsilon)(x)
         )
-        y = layout.spread(jax.nn.gelu(y, approximate=False), None, "tensor")
+        y = layout.spread(ACTIVATIONS[self.activation](y), None, "tensor")
+        y = attention.dropped(self, y, self.dropout)
         return x + self._kept(attention.dense(width, self.dtype, "fc2")(y), drop)
 
     def _kept(self, residual: jax.Array, drop: jax.Array | None) -> jax.Array:
+        residual = attention.dropped(self, residual, self.dropout)
         if drop is None:
             return residual
         kept = jax.random.bernoulli(self.make_rng("drop_path"), 1 - drop, (len(residual), 1, 1))
@@ -63,6 +74,11 @@ class Transformer(nn.Module):
         computed.
       dtype: of the computation; parameters stay float32.
       epsilon: of the norms.
+      hidden, activation: of the network of a block; 0 for four times the width.
+      dropout: in training, of attention weights, hidden units and residuals; a forward pass that is
+        given the random stream "dropout" is one of training.
+      final: whether the first tokens returned are normalised; else they are as the last block
+        leaves them.
     """
 
     depth: int
@@ -72,6 +88,10 @@ class Transformer(nn.Module):
     unroll: int = 1
     dtype: jnp.dtype = jnp.float32
     epsilon: float = 1e-6
+    hidden: int = 0
+    activation: Literal["gelu", "relu"] = "gelu"
+    dropout: float = 0.0
+    final: bool = True
 
     @nn.compact
     def __call__(
@@ -86,7 +106,7 @@ class Transformer(nn.Module):
           depths: after how many blocks tokens are returned too.
         """
         if not self.depth:
-            return norm(self.dtype, "norm", self.epsilon)(x), x
+            return self._last(x), x
         block = nn.map_variables(Block, "params", self._gathered, init=self.is_initializing())
         again = self.remat != "none" or layout.shards("fsdp") > 1
         if again:
@@ -94,18 +114,24 @@ class Transformer(nn.Module):
         blocks = nn.scan(
             lambda module, carry, drop: _step(module, carry, drop, bool(depths)),
             variable_axes={"params": 0},
-            split_rngs={"params": True, "drop_path": True},
+            split_rngs={"params": True, "drop_path": True, "dropout": True},
             length=self.depth,
             unroll=1 if again else min(self.unroll, self.depth),
         )
         rates = jnp.linspace(0.0, drop_path, self.depth) if drop_path else None
-        each = block(self.heads, self.kernel, self.dtype, self.epsilon, name="blocks")
+        each = block(
+            self.heads, self.kernel, self.dtype, self.epsilon,
+            self.hidden, self.activation, self.dropout, name="blocks",
+        )  # fmt: skip
         x, every = blocks(each, x, rates)
         return (
-            norm(self.dtype, "norm", self.epsilon)(x),
+            self._last(x),
             x,
             *(cast(jax.Array, every)[depth - 1] for depth in depths),
         )
+
+    def _last(self, x: jax.Array) -> jax.Array:
+        return norm(self.dtype, "norm", self.epsilon)(x) if self.final else x
 
     def _gathered(self, variables: Tree) -> Tree:
         if self.is_initializing():  # what comes back is kept

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from smarties.errors import UserError, unknown
 
-TASKS = ("pretraining", "csmae", "classification", "segmentation")
+TASKS = ("pretraining", "csmae", "classification", "segmentation", "species")
 
 
 def _on_pairs(config: Any, data: bool) -> Any:
@@ -66,6 +66,10 @@ def make(config: Any, *, data: bool = True, load: Callable[[str], Any] | None = 
         raise unknown("task", name, TASKS)
     if name in ("pretraining", "csmae"):
         return _on_pairs(config, data)
+    if name == "species":
+        from smarties.tasks import tables
+
+        return tables.make(config, data)
     from smarties.tasks import downstream
 
     return downstream.make(config, data, load)

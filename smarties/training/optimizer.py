@@ -1,4 +1,8 @@
-"""AdamW with weight decay on kernels only (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+"""AdamW with weight decay by name (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+As "schedule_free" it is trained without a schedule: evaluated is the average of where it has been
+(Defazio et al. 2024, arXiv:2405.15682).
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,10 +11,13 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from optax import contrib
 
 from smarties import errors
 from smarties.training import trees
 from smarties.typing import Tree
+
+KINDS = ("adamw", "schedule_free")
 
 # Decided by name: parameters of scanned blocks have one dimension more than their layer's.
 DECAY = {
@@ -50,17 +57,45 @@ def make(
     clip = (
         optax.clip_by_global_norm(config["clip_norm"]) if config["clip_norm"] else optax.identity()
     )
+    free = is_schedule_free(config)
+    if free:  # its average stands for momentum, and bends no schedule but the warm-up
+        adam = optax.scale_by_rms(
+            decay=config["beta2"], eps=config["epsilon"], eps_in_sqrt=False, bias_correction=True
+        )
+    else:
+        adam = optax.scale_by_adam(b1=config["beta1"], b2=config["beta2"], eps=config["epsilon"])
     steps = [
-        clip,
-        optax.scale_by_adam(b1=config["beta1"], b2=config["beta2"], eps=config["epsilon"]),
+        adam,
         optax.add_decayed_weights(
             config["weight_decay"], mask=lambda params: decay_mask(params, config["decay"])
         ),
         optax.scale_by_learning_rate(rate),
     ]
+    before = [clip]
     if factor is not None:  # layers that stay as they are must not count in the norm either
-        steps = [scaled(lambda path: np.sign(factor(path))), *steps, scaled(factor)]
-    return optax.chain(*steps)
+        before, steps = [scaled(lambda path: np.sign(factor(path))), clip], [*steps, scaled(factor)]
+    if free:
+        steps = [contrib.schedule_free(optax.chain(*steps), rate, b1=config["beta1"])]
+    return optax.chain(*before, *steps)
+
+
+def is_schedule_free(config: Mapping[str, Any]) -> bool:
+    """Returns whether the section `optimizer` says so; raises `UserError` where it cannot hold."""
+    if config["kind"] not in KINDS:
+        raise errors.unknown("optimizer.kind", config["kind"], KINDS)
+    if config["kind"] != "schedule_free":
+        return False
+    if config["schedule"] != "constant" or config["ema"] or not config["beta1"]:
+        raise errors.UserError(
+            "optimizer.kind 'schedule_free' averages by itself: set optimizer.schedule to "
+            "'constant', ema to 0 and beta1 above 0"
+        )
+    return True
+
+
+def averaged(opt_state: Tree, params: Tree) -> Tree:
+    """Returns the average that "schedule_free" evaluates, of the state of `make` and parameters."""
+    return contrib.schedule_free_eval_params(opt_state[-1], params)
 
 
 def scaled(factor: Callable[[str], Any]) -> optax.GradientTransformation:

@@ -99,7 +99,8 @@ def make(task: tasks.Task, config: settings.Config, devices: list[Any] | None = 
         )
     on_batch = NamedSharding(mesh, sharding.BATCH)
     with jax.set_mesh(mesh):
-        init = state.make_init(task, tx, config.seed, adam.ema)
+        free = optimizer.is_schedule_free(adam)
+        init = state.make_init(task, tx, config.seed, adam.ema or free)
         step = state.make_step(
             task,
             tx,
@@ -107,6 +108,7 @@ def make(task: tasks.Task, config: settings.Config, devices: list[Any] | None = 
             seed=config.seed,
             accumulate=adam.accumulate,
             ema=adam.ema,
+            averaged=optimizer.averaged if free else None,
             batch_sharding=on_batch,
         )
         places = _places(task, tx, jax.eval_shape(init), mesh)

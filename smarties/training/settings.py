@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "examples": int,
     "batch_size": int,
     "optimizer": {
+        "kind": "adamw",  # or "schedule_free"
         "learning_rate": float,
         "base_learning_rate": float,  # of a batch of 256
         "warmup_steps": int,

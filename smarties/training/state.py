@@ -30,7 +30,7 @@ class State:
         finite.
       params: nested dict; a subtree "stats" at its top, and what the task freezes, is not trained.
       opt_state: of the trainable parameters.
-      ema: moving average of `params`, or None.
+      ema: an average of `params` over steps, moving or that of the optimiser, or None.
     """
 
     step: Array
@@ -76,7 +76,7 @@ def join(one: Tree, other: Tree) -> Tree:
 
 
 def make_init(
-    task: tasks.Task, tx: optax.GradientTransformation, seed: int, ema: float
+    task: tasks.Task, tx: optax.GradientTransformation, seed: int, ema: float | bool
 ) -> Callable[[], State]:
     """Returns () -> State of step 0."""
 
@@ -101,9 +101,13 @@ def make_step(
     seed: int = 0,
     accumulate: int = 1,
     ema: float = 0.0,
+    averaged: Callable[[Tree, Tree], Tree] | None = None,
     batch_sharding: NamedSharding | None = None,
 ) -> Callable[[State, Tree], tuple[State, dict[str, Array]]]:
     """Returns (state, batch) -> (state, metrics), pure and not yet jitted.
+
+    The average in the state is a moving one by `ema`, or where given `averaged`, a function of
+    (optimiser state, trainable parameters).
 
     A batch whose loss or gradient is not finite is counted in `skipped` and changes nothing else.
     Metrics are those of the task, and `loss`, `gradient_norm` (before clipping), `update_norm`,
@@ -125,8 +129,12 @@ def make_step(
         trainable = optax.apply_updates(trainable, updates)
         average = state.ema
         if average is not None:
-            average = split(average, task)[0]
-            average = join(optax.incremental_update(trainable, average, 1 - ema), rest)
+            if averaged is not None:
+                average = averaged(opt_state, trainable)
+            else:
+                average = split(average, task)[0]
+                average = optax.incremental_update(trainable, average, 1 - ema)
+            average = join(average, rest)
         by_block = {
             name: norms.by_block(tree)
             for name, tree in (

@@ -55,3 +55,35 @@ def test_clipping_bounds_the_gradient_that_adam_sees():
 def test_unknown_decay_is_refused():
     with pytest.raises(errors.UserError, match="kernels"):
         optimizer.decay_mask(_PARAMS, "kernel")
+
+
+def test_schedule_free_is_that_of_optax_and_evaluates_its_average():
+    rate = optax.linear_schedule(0.0, 0.1, 3)
+    own = optimizer.make(
+        _config(kind="schedule_free", schedule="constant", beta1=0.9, beta2=0.99, decay="all"), rate
+    )
+    theirs = optax.contrib.schedule_free_adamw(rate, b1=0.9, b2=0.99, weight_decay=0.05)
+    found, wanted = _PARAMS, _PARAMS
+    kept, reference = own.init(found), theirs.init(wanted)
+    for _ in range(6):
+        for tx, which in ((own, 0), (theirs, 1)):
+            params, state = ((found, kept), (wanted, reference))[which]
+            updates, state = tx.update(jax.tree.map(lambda x: 2 * x, params), state, params)
+            moved = optax.apply_updates(params, updates), state
+            if which:
+                wanted, reference = moved
+            else:
+                found, kept = moved
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
+    average = optimizer.averaged(kept, found)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        average,
+        optax.contrib.schedule_free_eval_params(reference, wanted),
+    )
+    assert np.abs(average["pos"] - found["pos"]).max() > 1e-4
+
+
+def test_schedule_free_has_no_schedule():
+    with pytest.raises(errors.UserError, match="constant"):
+        optimizer.make(_config(kind="schedule_free"), optax.constant_schedule(0.1))
