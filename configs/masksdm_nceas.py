@@ -7,8 +7,11 @@ Command   smarties train --config configs/masksdm_nceas.py --workdir runs/nz
           masksdm_nceas.py:SWI or masksdm_nceas.py:NSW-ot; the benchmark's own protocol (records
           and random places against surveyed ones) as masksdm_nceas.py:NZ-presence_only. The tables
           are those of $SMARTIES_DATA/sdm_disdat.
-Hardware  2 CPU cores, some minutes.
-Expect    EXPECT
+Hardware  2 CPU cores, about ten minutes.
+Expect    on NZ, one seed: mean test AUC of 52 species 0.903 with all predictors, 0.894 with those
+          of climate. `smarties evaluate --config configs/masksdm_nceas.py --weights runs/nz` puts
+          beside them ridge on squares (0.861; 0.681 with the rest at their mean), logistic on
+          squares (0.881; 0.792) and boosted trees (0.899; 0.864).
 """
 
 import os

@@ -9,7 +9,7 @@ from smarties import errors, loading
 from smarties.cli import configuration
 from smarties.training import settings
 
-RESULTS = "runs/results.jsonl"
+RESULTS, SPECIES = "runs/results.jsonl", "runs/species.jsonl"
 
 
 def main(argv: Sequence[str]) -> None:
@@ -17,6 +17,13 @@ def main(argv: Sequence[str]) -> None:
     arguments, overrides = _parser().parse_known_args(argv)
     if importlib.util.find_spec("sklearn") is None:
         raise errors.UserError("evaluate needs scikit-learn: pip install 'smarties[evaluate]'")
+    from smarties.cli import evaluate_species
+
+    if evaluate_species.is_of_species(arguments.config):
+        arguments.results = arguments.results or SPECIES
+        evaluate_species.main(arguments, overrides)
+        return
+    arguments.results = arguments.results or RESULTS
     from smarties.inference import (
         dense,
         evaluation,
@@ -97,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         help="run directory or weights file; else baselines only",
     )
     parser.add_argument("--heads", type=int, help="of the encoder, where a file does not tell")
-    parser.add_argument("--results", default=RESULTS, metavar="FILE", help=f"default: {RESULTS}")
+    parser.add_argument(
+        "--results", metavar="FILE", help=f"default: {RESULTS}; of species {SPECIES}"
+    )
     parser.add_argument("--figures", metavar="DIR", help="also draw pictures into a folder")
     parser.add_argument("--again", action="store_true", help="do runs that have a row already")
     return parser

@@ -12,6 +12,7 @@ import smarties
 from smarties import errors
 from smarties.data.tables import splits
 from smarties.data.tables import table as tables
+from smarties.inference import species_evaluation
 from smarties.metrics import species as metrics
 from smarties.tasks import species
 from smarties.training import loop
@@ -116,6 +117,25 @@ def test_loaded_model_takes_columns_in_any_order(trained):
         model.inputs.values(columns)
     with pytest.raises(errors.UserError, match="warm, wet, noise, soil"):
         model.predict(values[:, :3])
+
+
+@pytest.mark.slow
+def test_model_is_judged_beside_its_baselines_on_its_own_split(trained):
+    folder, task, found = trained
+    model = smarties.load(folder)
+    rows = list(species_evaluation.rows(task, [model], ["ridge"]))
+    auc = {(row["method"], row["missing"], row["subset"]): row["auc"] for row in rows}
+    assert auc["model", "mask", "all"] == pytest.approx(found["test/all/auc"], abs=1e-6)
+    assert auc["ridge", "oracle", "climate"] > 0.6
+    assert auc["ridge", "mean", "nothing"] == 0.5
+    lines = species_evaluation.table(rows)
+    assert lines[0] == ("method", "missing", "all", "climate", "noise", "nothing")
+    other = _task()
+    other.inputs = dataclasses.replace(
+        other.inputs, scale=tables.Scale.of(_table(), np.arange(100))
+    )
+    with pytest.raises(errors.UserError, match="other rows"):
+        species_evaluation.check(other, model)
 
 
 def test_hidden_values_do_not_reach_the_loss():
