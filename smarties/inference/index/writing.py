@@ -99,8 +99,9 @@ class Writer:
             "moments": {**index["moments"], sensor.name: moments},
             "shards": [dataclasses.asdict(shard) for shard in kept],
         })  # fmt: skip
-        for suffix in old.files if old is not None else ():
-            self.archive.file(old, suffix).touch()  # replaced now
+        if old is not None:
+            for suffix in old.files:
+                self.archive.file(old, suffix).touch()  # replaced now
         self.sweep()
 
     def _write(self, sensor: str, arrays: dict[str, np.ndarray], content: Any) -> archive.Shard:
