@@ -132,7 +132,7 @@ class Head:
 
 def test_predict_writes_a_map(command, tmp_path, scene, monkeypatch):
     file, _ = scene
-    monkeypatch.setattr(predict.predictor, "load", lambda path: Head())
+    monkeypatch.setattr(predict.predictor, "load", lambda path, download=False: Head())
     output = tmp_path / "map.tif"
     also = ("--window", 32, "--overlap", 0, "--probabilities", tmp_path / "p.tif")
     result = command("predict", file, *SENSOR, "--weights", "head", "--out", output, *also)
