@@ -31,7 +31,8 @@ class Rows:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = int(self.index[index])
-        presence = np.zeros(self.presence.shape[1], np.uint8)
+        count = self.presence.shape[1]  # pyright: ignore[reportOptionalSubscript]: of its stubs
+        presence = np.zeros(count, np.uint8)
         first, last = self.presence.indptr[row : row + 2]
         presence[self.presence.indices[first:last]] = 1
         return {
